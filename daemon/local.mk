@@ -1,0 +1,13 @@
+noinst_LIBRARIES += libdaemon.a
+libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MHD_CFLAGS) $(SQLITE_CFLAGS)
+libdaemon_a_SOURCES =
+EXTRA_libdaemon_a_DEPENDENCIES =
+include daemon/core/local.mk
+include daemon/import/local.mk
+include daemon/queue/local.mk
+include daemon/streamery/local.mk
+include daemon/store/local.mk
+include daemon/spool/local.mk
+include daemon/control/local.mk
+include daemon/state/local.mk
+include daemon/retention/local.mk

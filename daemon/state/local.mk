@@ -1,0 +1,2 @@
+# sources and headers of this folder
+libdaemon_a_SOURCES += daemon/state/state.h daemon/state/types.h daemon/state/seal.h

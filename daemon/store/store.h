@@ -1,0 +1,26 @@
+/*
+ * store.h - batch files: put, get, stat, delete, list by name ("1/orders/0-00…-….jsonl.zst"), behind one interface (dir:, mem:, later s3:).
+ * A put is durable and whole when it returns 0; the same name may be put again with the same bytes. Names: [A-Za-z0-9_.%/-], no "..", no leading "/".
+ * The functions block; they are called by the store stage's thread (put, delete, list) or, for store_open, by any thread.
+ */
+#ifndef STITCH_STORE_H
+#define STITCH_STORE_H
+
+#include "base.h"
+#include "err.h"
+#include "str.h"
+
+struct store;
+
+struct store *store_open(const char *url, const char *state_dir, struct err *e) MUST_CHECK; /* "dir:PATH", "dir:" (state_dir/store), "mem:" */
+void store_close(struct store *s);
+int store_put(struct store *s, const char *name, const void *data, size_t len, struct err *e) MUST_CHECK;
+/* A descriptor to read the whole object from offset 0 (mem: a memfd); the caller closes it. ERR_NOT_FOUND. */
+int store_get(struct store *s, const char *name, struct err *e) MUST_CHECK;
+int store_stat(struct store *s, const char *name, uint64_t *bytes, struct err *e) MUST_CHECK;
+int store_delete(struct store *s, const char *name, struct err *e) MUST_CHECK; /* 0 also when it is not there */
+typedef void store_list_fn(const char *name, uint64_t bytes, void *arg);
+int store_list(struct store *s, const char *prefix, store_list_fn *fn, void *arg, struct err *e) MUST_CHECK;
+int store_check(struct store *s, struct err *e) MUST_CHECK; /* writes, reads and deletes a test object */
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * decimal.h - JSON numbers as text: looked at by their digits, never through a double. Pure; any thread.
+ */
+#ifndef STITCH_DECIMAL_H
+#define STITCH_DECIMAL_H
+
+#include "base.h"
+#include "buf.h"
+#include "str.h"
+
+struct decimal {
+	bool negative;
+	struct str int_digits, frac_digits; /* slices of the number's text, as written */
+	int64_t exponent;		    /* of the e/E part; clamped to +-1,000,000 */
+	bool zero;			    /* all digits are 0 */
+};
+
+int decimal_parse(struct str number, struct decimal *out) MUST_CHECK; /* a valid JSON number, else -1 */
+/* Is it a whole number (1, 1.0, 10e2)? */
+bool decimal_is_integer(struct str number);
+/* Its value if whole and in int64, else -1. 1.0 and 1e3 count. */
+int decimal_to_i64(struct str number, int64_t *out) MUST_CHECK;
+/* Digits before and after the point once the exponent is applied and zeros are stripped: 1.50e2 -> 3, 0. -1 when either is over limit. */
+int decimal_size(struct str number, unsigned limit, unsigned *precision, unsigned *scale) MUST_CHECK;
+/* By value: -1, 0, 1. Exact; exponents far apart are cheap. */
+int decimal_cmp(struct str a, struct str b);
+/* value / of is whole, in decimal arithmetic (JSON Schema multipleOf); of > 0. */
+bool decimal_multiple_of(struct str value, struct str of);
+/* Plain notation without exponent ("1e3" -> "1000", "-0" -> "0"), appended; -1 when it would be longer than limit bytes. */
+int decimal_plain(struct str number, size_t limit, struct buf *out) MUST_CHECK;
+
+#endif

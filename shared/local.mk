@@ -1,0 +1,17 @@
+noinst_LIBRARIES += libshared.a
+libshared_a_SOURCES = \
+	shared/base.h \
+	shared/buf.c shared/buf.h \
+	shared/conf.c shared/conf.h \
+	shared/err.c shared/err.h \
+	shared/file.c shared/file.h \
+	shared/i18n.h \
+	shared/log.c shared/log.h \
+	shared/mailbox.c shared/mailbox.h \
+	shared/map.c shared/map.h \
+	shared/methods.def \
+	shared/str.c shared/str.h \
+	shared/xalloc.c shared/xalloc.h
+# Each part that arrives adds its files here, in alphabetical order:
+libshared_a_SOURCES += \
+	shared/decimal.h shared/frame.h shared/jscan.h shared/jwrite.h shared/loop.h shared/rpc.h shared/rpc_client.h shared/timefmt.h

@@ -1,0 +1,4 @@
+# family t0: shared/
+check_PROGRAMS += t/unit/0001-base.tap
+t_unit_0001_base_tap_SOURCES = t/unit/0001-base.c
+t_unit_0001_base_tap_LDADD = $(SHARED_TEST_LIBS)
