@@ -10,7 +10,7 @@ libshared_a_SOURCES = \
 	shared/mailbox.c shared/mailbox.h \
 	shared/map.c shared/map.h \
 	shared/methods.def \
-	shared/str.c shared/str.h \
+	shared/str.c shared/str.h shared/version.h \
 	shared/xalloc.c shared/xalloc.h
 # Each part that arrives adds its files here, in alphabetical order:
 libshared_a_SOURCES += \

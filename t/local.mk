@@ -21,4 +21,8 @@ include t/t8.mk
 include t/t9.mk
 
 TESTS += $(check_PROGRAMS) $(dist_check_SCRIPTS)
-EXTRA_DIST += t/lib/test-lib.sh
+EXTRA_DIST += t/lib/test-lib.sh t/threads.list t/tsan.supp
+
+# the test programs alone, for ./test
+.PHONY: check-programs
+check-programs: $(check_PROGRAMS) $(check_LIBRARIES)

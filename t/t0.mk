@@ -2,3 +2,4 @@
 check_PROGRAMS += t/unit/0001-base.tap
 t_unit_0001_base_tap_SOURCES = t/unit/0001-base.c
 t_unit_0001_base_tap_LDADD = $(SHARED_TEST_LIBS)
+dist_check_SCRIPTS += t/sh/t0900-house.t t/sh/t0901-shell.t

@@ -1,0 +1,99 @@
+/*
+ * config.c - the table of settings. A value that depends on another (the socket lies in the state folder) has no default in the table and
+ * is filled by config_finish. Bounds are generous: they catch a wrong unit, not a taste.
+ */
+#include "daemon/config.h"
+
+#include "xalloc.h"
+
+#define SEC NSEC_PER_SEC
+#define DAY (86400 * NSEC_PER_SEC)
+#define MIB (INT64_C(1) << 20)
+#define AT(member) offsetof(struct config, member)
+
+const struct conf_key config_keys[] = {
+	{"name", CONF_STRING, "stitch", 0, 0, AT(name), false, "name of this install, shown in the console"},
+	{"state_dir", CONF_STRING, NULL, 0, 0, AT(state_dir), false, "folder of everything that must survive"},
+	{"http", CONF_STRING, "127.0.0.1:8080", 0, 0, AT(http), false, "address and port of the Import API; port 0 takes a free one"},
+	{"socket", CONF_STRING, NULL, 0, 0, AT(socket), false, "control socket; default STATE_DIR/control.sock"},
+	{"queue", CONF_STRING, "log:", 0, 0, AT(queue), false, "queue URL: log:DIR"},
+	{"store", CONF_STRING, "dir:", 0, 0, AT(store), false, "store URL: dir:PATH"},
+	{"log_level", CONF_STRING, "info", 0, 0, AT(log_level), false, "error, warn, info or debug"},
+	{"log_format", CONF_STRING, "auto", 0, 0, AT(log_format), false, "text, json or journal; auto looks at the environment"},
+	{"libexec", CONF_STRING, NULL, 0, 0, AT(libexec), false, "folder of the loader programs"},
+	{"memory_limit", CONF_BYTES, "256M", 64 * MIB, INT64_MAX, AT(memory_limit), false, "memory that stitchd may use; beyond it the door answers 503"},
+	{"reserve", CONF_BYTES, "0", 0, 0, AT(reserve), false, "free disk that the door leaves; 0: max(256M, 5 %), at most a quarter of the disk"},
+	{"http_threads", CONF_INT, "0", 0, 64, AT(http_threads), false, "threads of the door; 0: one per core"},
+	{"connections_max", CONF_INT, "1000", 1, 100000, AT(connections_max), false, "open HTTP connections"},
+	{"body_max", CONF_BYTES, "20M", MIB, 20 * MIB, AT(body_max), false, "largest request body"},
+	{"request_timeout", CONF_DURATION, "60s", SEC, 3600 * SEC, AT(request_timeout), false, "an idle or unanswered request ends after this"},
+	{"queue_segment", CONF_BYTES, "64M", MIB, 4096 * MIB, AT(segment_bytes), false, "size of a segment file of the log"},
+	{"queue_keep", CONF_DURATION, "7d", 0, 3650 * DAY, AT(queue_keep), false, "queue records are kept this long after all destinations have them"},
+	{"queue_keep_size", CONF_BYTES, "0", 0, 0, AT(queue_keep_bytes), false, "loaded queue records go earlier above this size; 0: no limit"},
+	{"batch_size", CONF_BYTES, "8M", 65536, 1024 * MIB, AT(batch_bytes), false, "a batch is cut at this compressed size"},
+	{"batch_age", CONF_DURATION, "60s", SEC / 10, DAY, AT(batch_age), false, "a batch is cut at this age"},
+	{"idle_cut_delay", CONF_DURATION, "50ms", 0, 60 * SEC, AT(idle_cut_delay), false, "while a loader is idle a batch is cut this soon"},
+	{"batch_keep", CONF_DURATION, "30d", 0, 3650 * DAY, AT(batch_keep), false, "batch files are kept this long after all destinations have them"},
+	{"batch_keep_size", CONF_BYTES, "0", 0, 0, AT(batch_keep_bytes), false, "loaded batch files go earlier above this size; 0: no limit"},
+	{"loaders", CONF_INT, "2", 1, 64, AT(loaders), false, "loader processes per destination"},
+	{"load_size", CONF_BYTES, "64M", 65536, 4096 * MIB, AT(load_bytes), false, "compressed bytes of one load"},
+	{"backoff_first", CONF_DURATION, "1s", SEC / 100, 3600 * SEC, AT(backoff_first), false, "first wait after a failed load"},
+	{"backoff_max", CONF_DURATION, "10m", SEC / 10, DAY, AT(backoff_max), false, "longest wait between attempts"},
+	{"heartbeat", CONF_DURATION, "120s", SEC, 3600 * SEC, AT(heartbeat), false, "a loader without progress for this long is killed"},
+	{"event_keep", CONF_DURATION, "30d", 0, 3650 * DAY, AT(event_keep), false, "events are kept this long"},
+	{"audit_keep", CONF_DURATION, "365d", 0, 36500 * DAY, AT(audit_keep), false, "the audit log is kept this long"},
+	{"job_keep", CONF_DURATION, "30d", 0, 3650 * DAY, AT(job_keep), false, "ended jobs and the trash are kept this long"},
+	{"events_max", CONF_INT, "100000", 100, 100000000, AT(events_max), false, "number of events kept"},
+	{"audit_max", CONF_INT, "1000000", 100, 100000000, AT(audit_max), false, "number of audit entries kept"},
+	{"retention_interval", CONF_DURATION, "10s", SEC / 10, 3600 * SEC, AT(retention_interval), false, "how often retention looks"},
+	{"stop_timeout", CONF_DURATION, "30s", SEC, 3600 * SEC, AT(stop_timeout), false, "a graceful stop ends after this"},
+};
+const size_t config_keys_len = ARRAY_LEN(config_keys);
+
+int config_load(struct config *c, const char *path, struct err *e)
+{
+	if (conf_defaults(config_keys, config_keys_len, c, e))
+		return -1;
+	return path ? conf_read(config_keys, config_keys_len, c, path, e) : 0;
+}
+
+static int one_of(const char *what, const char *value, const char *const *allowed, struct err *e)
+{
+	for (; *allowed; allowed++)
+		if (strcmp(value, *allowed) == 0)
+			return 0;
+	return err_set(e, ERR_INVALID, "%s: \"%s\" is not one of its values (see stitchd.conf(5))", what, value);
+}
+
+int config_finish(struct config *c, struct err *e)
+{
+	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+	static const char *const formats[] = {"auto", "text", "json", "journal", NULL};
+	const char *env;
+
+	if (one_of("log_level", c->log_level, levels, e) || one_of("log_format", c->log_format, formats, e))
+		return -1;
+	if (!c->state_dir) {
+		env = getenv("STATE_DIRECTORY"); /* systemd's */
+		c->state_dir = env && *env ? xstrdup(env) : xstrdup(LOCALSTATEDIR "/lib/stitch");
+	}
+	if (!c->socket) {
+		env = getenv("STITCH_SOCKET");
+		if (env && *env) {
+			c->socket = xstrdup(env);
+		} else {
+			env = getenv("RUNTIME_DIRECTORY");
+			c->socket = xasprintf("%s/control.sock", env && *env ? env : c->state_dir);
+		}
+	}
+	if (strlen(c->socket) > 107)
+		return err_set(e, ERR_INVALID, "socket: %s is longer than 107 bytes, the limit of Unix sockets; set a shorter one with --socket", c->socket);
+	if (!strrchr(c->http, ':'))
+		return err_set(e, ERR_INVALID, "http: \"%s\" is not ADDRESS:PORT", c->http);
+	return 0;
+}
+
+void config_free(struct config *c)
+{
+	conf_free(config_keys, config_keys_len, c);
+}
