@@ -11,7 +11,7 @@ n=0
 for f in start test .ci/run t/sh/*.t t/tui/*.t t/lib/*.sh t/perf/*.sh; do
 	[ -s "$f" ] || continue
 	n=$((n + 1))
-	out=$(shellcheck -x -S warning -e SC1090,SC1091,SC2034,SC2046,SC2086,SC2154 "$f" 2>&1)
+	out=$(shellcheck -x -S warning -e SC1090,SC1091,SC2034,SC2046,SC2086,SC2154,SC3013 "$f" 2>&1)
 	mode=
 	case $f in *.sh) ;; *) [ -x "$f" ] || mode="not executable" ;; esac
 	if [ -z "$out$mode" ]; then echo "ok $n - $f"; else echo "not ok $n - $f"; printf '%s\n%s\n' "$mode" "$out" | sed 's/^/# /' | head -n 30; fi
