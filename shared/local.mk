@@ -15,3 +15,4 @@ libshared_a_SOURCES = \
 # Each part that arrives adds its files here, in alphabetical order:
 libshared_a_SOURCES += \
 	shared/decimal.h shared/frame.h shared/jscan.h shared/jwrite.h shared/loop.h shared/rpc.h shared/rpc_client.h shared/timefmt.h
+libshared_a_SOURCES += shared/loop.c

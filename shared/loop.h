@@ -21,7 +21,7 @@ void loop_free(struct loop *l);
 struct loop_io *loop_add(struct loop *l, int fd, unsigned events, loop_io_fn *fn, void *arg, struct err *e) MUST_CHECK; /* fd stays the caller's */
 int loop_change(struct loop *l, struct loop_io *io, unsigned events, struct err *e) MUST_CHECK;
 void loop_del(struct loop *l, struct loop_io *io); /* before the caller closes fd */
-struct loop_timer *loop_timer(struct loop *l, int64_t deadline_mono, loop_timer_fn *fn, void *arg) MUST_CHECK; /* fires once, then is gone */
+struct loop_timer *loop_timer(struct loop *l, int64_t deadline_mono, loop_timer_fn *fn, void *arg); /* fires once, then is gone */
 void loop_timer_del(struct loop *l, struct loop_timer *t);
 void loop_run(struct loop *l);				/* until loop_stop */
 void loop_once(struct loop *l, int64_t deadline_mono);	/* one wait, then what is due */

@@ -1,2 +1,6 @@
 # sources and headers of this folder
-libdaemon_a_SOURCES += daemon/spool/spool.h daemon/spool/backoff.h daemon/spool/runner.h
+libdaemon_a_SOURCES += \
+	daemon/spool/backoff.c daemon/spool/backoff.h \
+	daemon/spool/runner.h \
+	daemon/spool/spool.c daemon/spool/spool.h daemon/spool/spool_priv.h \
+	daemon/spool/spool_outcome.c daemon/spool/spool_pick.c daemon/spool/spool_tx.c

@@ -25,6 +25,8 @@ struct spool_event {
 	char class[16];			   /* FAILED, GONE: transient, config, data, corrupt */
 	char text[600], batch[BATCH_ID_LEN];
 	int64_t retry_after;		   /* ns, 0: none */
+	bool at_open;			   /* FAILED: it could not even connect, so no other table can be loaded either */
+	bool fresh;			   /* GONE: it had not finished a job yet */
 	uint64_t rows, bytes;		   /* PROGRESS */
 	bool was_loaded; uint64_t done_rows, done_rejected; int64_t job_id; /* DISCARDED */
 };
@@ -32,10 +34,12 @@ void spool_event_free(struct spool_event *ev);
 
 /* How loads reach a loader. Called by the spool's thread; must not block; the outcome comes as an event into the mailbox given at construction. */
 struct loader_port_ops {
-	/* Start (or reuse) loader `slot` of the destination and give it the load. Always followed by exactly one DONE, FAILED or GONE for load->id. */
+	/* Start (or reuse) loader `slot` of the destination and give it the load. Always followed by exactly one DONE, FAILED or GONE for load->id.
+	 * d and load are borrowed for the call only. */
 	void (*start)(void *port, const struct destination_row *d, unsigned slot, const struct load_row *load);
 	void (*rejects_stored)(void *port, int64_t destination_id, unsigned slot, int64_t load_id, const struct err *e);
-	void (*discard)(void *port, const struct destination_row *d, unsigned slot, int64_t job_id, const struct load_row *load /* one batch */);
+	/* load has one batch and id 0. Followed by exactly one DISCARDED, FAILED or GONE with this job_id. */
+	void (*discard)(void *port, const struct destination_row *d, unsigned slot, int64_t job_id, const struct load_row *load);
 	void (*stop)(void *port, int64_t destination_id); /* destination changed, deleted or paused long: end its idle loaders */
 };
 struct loader_port { const struct loader_port_ops *ops; void *self; };
@@ -47,7 +51,8 @@ struct spool_config {
 	int64_t backoff_first, backoff_max; /* 1 s for one load; a loader that dies on its first job: 60 s; max 10 min */
 };
 struct spool;
-struct spool *spool_new(const struct spool_config *c, struct state *state, struct mailbox *mb, struct err *e) MUST_CHECK; /* recovers active loads */
+/* Recovers active loads. mb stays the caller's (the port puts into it too) and is freed after the spool. */
+struct spool *spool_new(const struct spool_config *c, struct state *state, struct mailbox *mb, struct err *e) MUST_CHECK;
 void spool_set_port(struct spool *s, struct loader_port port);
 struct stage *spool_stage(struct spool *s);
 void spool_free(struct spool *s);
@@ -59,6 +64,8 @@ void spool_on_idle(struct spool *s, void (*fn)(void *arg, int64_t source_id, boo
 void spool_drain(struct spool *s);
 bool spool_drained(struct spool *s);
 void spool_discard(struct spool *s, int64_t job_id); /* for db_job_discard with done = false */
+/* Forget the back-off now (resume, flush, changed settings), after db_retry_now has made its jobs due. destination 0: all. */
+void spool_retry(struct spool *s, int64_t destination_id);
 
 struct spool_running { int64_t destination_id, table_id, load_id; unsigned slot; uint64_t rows; int64_t since; };
 void spool_running(struct spool *s, struct spool_running **out, size_t *n); /* copied out; caller frees */

@@ -1,0 +1,438 @@
+/*
+ * spool_pick.c - which load starts next. Per destination: the free slots, the tables that have something due, worst first, one load a table;
+ * nothing while paused or backing off, and one at a time while the last attempt failed.
+ *
+ * What can go wrong: paused tables must not hide the others, so the list asked for is longer by their number; a probe after a failure takes
+ * another table than the one that failed, if there is one, or a single sick table would make its destination look dead for ever.
+ */
+#include "daemon/core/crashpoint.h"
+#include "daemon/spool/spool_priv.h"
+
+#include "log.h"
+#include "xalloc.h"
+
+
+struct dest *spool_dest(struct spool *s, int64_t id)
+{
+	struct dest *d;
+
+	TAILQ_FOREACH(d, &s->dests, link)
+		if (d->row.id == id)
+			return d;
+	return NULL;
+}
+
+void spool_slot_reset(struct slot *sl)
+{
+	bool worked = sl->worked;
+
+	load_row_free(&sl->load);
+	*sl = (struct slot){.state = SLOT_FREE, .worked = worked};
+}
+
+void spool_dest_free(struct dest *d)
+{
+	struct discard *x;
+
+	while ((x = STAILQ_FIRST(&d->discards))) {
+		STAILQ_REMOVE_HEAD(&d->discards, link);
+		free(x);
+	}
+	destination_row_free(&d->row);
+	free(d->slots);
+	free(d);
+}
+
+void spool_add_due(struct dest *d, int64_t real)
+{
+	/* more than fit are found by the regular look */
+	if (d->n_due < SPOOL_DUES)
+		d->due[d->n_due++] = real;
+}
+
+/* Drops what has passed (then there is something to look for) and returns the earliest that is left. */
+static int64_t next_due(struct dest *d, int64_t real)
+{
+	int64_t next = NEVER;
+
+	for (unsigned k = 0; k < d->n_due;) {
+		if (d->due[k] <= real) {
+			d->dirty = true;
+			d->due[k] = d->due[--d->n_due];
+			continue;
+		}
+		next = MIN(next, d->due[k]);
+		k++;
+	}
+	return next;
+}
+
+static struct dest *dest_new(struct spool *s, struct destination_row *row)
+{
+	struct dest *d = xcalloc(1, sizeof(*d));
+
+	d->slots = xcalloc(s->config.loaders_per_destination, sizeof(*d->slots));
+	STAILQ_INIT(&d->discards);
+	d->attempts = row->error_class && *row->error_class ? MAX(row->attempts, 1) : 0;
+	d->down = d->attempts > 0;
+	d->not_before = d->down ? row->not_before : 0;
+	d->row = *row;
+	*row = (struct destination_row){.id = 0};
+	TAILQ_INSERT_TAIL(&s->dests, d, link);
+	return d;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static void update_dests(struct spool *s, struct destination_row *rows, size_t n)
+{
+	struct dest *d;
+
+	TAILQ_FOREACH(d, &s->dests, link)
+		d->listed = false;
+	for (size_t k = 0; k < n; k++) {
+		d = spool_dest(s, rows[k].id);
+		if (!d) {
+			d = dest_new(s, &rows[k]);
+		} else if (!same(d->row.settings, rows[k].settings) || !same(d->row.name, rows[k].name)) {
+			destination_row_free(&d->row);
+			d->row = rows[k];
+			rows[k] = (struct destination_row){.id = 0};
+			s->port.ops->stop(s->port.self, d->row.id);
+		}
+		d->listed = true;
+		d->dirty = true;
+	}
+	TAILQ_FOREACH(d, &s->dests, link) {
+		if (!d->listed && !d->deleted)
+			s->port.ops->stop(s->port.self, d->row.id);
+		d->deleted = !d->listed;
+	}
+}
+
+static void update_pauses(struct spool *s, struct now now)
+{
+	struct dest *d;
+	bool paused;
+
+	s->n_paused_tables = 0;
+	s->pause_ends = NEVER;
+	s->paused_tables = xreallocarray(s->paused_tables, s->n_pauses + 1, sizeof(*s->paused_tables));
+	for (size_t k = 0; k < s->n_pauses; k++) {
+		const struct pause_row *p = &s->pauses[k];
+
+		if (p->until && p->until <= now.real)
+			continue;
+		if (p->until)
+			s->pause_ends = MIN(s->pause_ends, p->until);
+		if (p->kind == PAUSE_TABLE)
+			s->paused_tables[s->n_paused_tables++] = p->object_id;
+	}
+	TAILQ_FOREACH(d, &s->dests, link) {
+		paused = false;
+		for (size_t k = 0; k < s->n_pauses; k++) {
+			const struct pause_row *p = &s->pauses[k];
+
+			paused |= p->kind == PAUSE_DESTINATION && p->object_id == d->row.id && (!p->until || p->until > now.real);
+		}
+		if (paused && !d->paused)
+			s->port.ops->stop(s->port.self, d->row.id);
+		d->paused = paused;
+		d->dirty = true;
+	}
+}
+
+static void update_sources(struct spool *s)
+{
+	for (size_t k = 0; k < s->n_sources; k++)
+		s->sources[k].seen = false;
+	for (size_t k = 0; k < s->n_connections; k++) {
+		size_t i = 0;
+
+		while (i < s->n_sources && s->sources[i].id != s->connections[k].source_id)
+			i++;
+		if (i == s->n_sources) {
+			s->sources = xreallocarray(s->sources, s->n_sources + 1, sizeof(*s->sources));
+			s->sources[s->n_sources++] = (struct spool_source){.id = s->connections[k].source_id};
+		}
+		s->sources[i].seen = true;
+	}
+}
+
+int spool_refresh(struct spool *s, struct now now, struct err *e)
+{
+	uint64_t version = state_config_version(s->state);
+	struct destination_row *rows = NULL;
+	struct connection_row *conns = NULL;
+	struct pause_row *pauses = NULL;
+	size_t n = 0, n_conns = 0, n_pauses = 0;
+
+	if (s->config_read && version == s->config_version) {
+		if (now.real >= s->pause_ends)
+			update_pauses(s, now);
+		return 0;
+	}
+	if (now.mono < s->config_again)
+		return 0;
+	s->config_again = now.mono + NSEC_PER_SEC;
+	if ((!s->db && !(s->db = state_reader(s->state, e))) || db_destination_list(s->db, &rows, &n, e) || db_connection_list(s->db, &conns, &n_conns, e) ||
+		db_pause_list(s->db, &pauses, &n_pauses, e)) {
+		destination_list_free(rows, n);
+		connection_list_free(conns, n_conns);
+		return -1;
+	}
+	connection_list_free(s->connections, s->n_connections);
+	pause_list_free(s->pauses, s->n_pauses);
+	s->connections = conns;
+	s->n_connections = n_conns;
+	s->pauses = pauses;
+	s->n_pauses = n_pauses;
+	update_dests(s, rows, n);
+	destination_list_free(rows, n);
+	update_pauses(s, now);
+	update_sources(s);
+	s->config_version = version;
+	s->config_read = true;
+	s->config_again = now.mono;
+	return 0;
+}
+
+static unsigned used_slots(const struct spool *s, const struct dest *d)
+{
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < s->config.loaders_per_destination; k++)
+		n += d->slots[k].state != SLOT_FREE;
+	return n;
+}
+
+static unsigned allowed(const struct spool *s, const struct dest *d)
+{
+	unsigned limit = d->attempts ? 1 : s->config.loaders_per_destination, used = used_slots(s, d);
+
+	return used < limit ? limit - used : 0;
+}
+
+static bool table_busy(const struct spool *s, const struct dest *d, int64_t table_id)
+{
+	for (unsigned k = 0; k < s->config.loaders_per_destination; k++)
+		if (d->slots[k].state != SLOT_FREE && d->slots[k].table_id == table_id)
+			return true;
+	return false;
+}
+
+bool spool_table_paused(const struct spool *s, int64_t table_id)
+{
+	for (size_t k = 0; k < s->n_paused_tables; k++)
+		if (s->paused_tables[k] == table_id)
+			return true;
+	return false;
+}
+
+static unsigned free_slot(const struct dest *d)
+{
+	unsigned k = 0;
+
+	while (d->slots[k].state != SLOT_FREE)
+		k++;
+	return k;
+}
+
+static void begin(struct spool *s, struct dest *d, int64_t table_id, struct now now)
+{
+	unsigned slot = free_slot(d);
+	struct slot *sl = &d->slots[slot];
+	struct spool_tx *t;
+
+	spool_slot_reset(sl);
+	sl->state = SLOT_BEGIN;
+	sl->table_id = table_id;
+	sl->since = now.real;
+	t = spool_tx_new(s, OP_BEGIN, d, slot, now);
+	t->max_batches = s->config.load_batches;
+	t->max_bytes = s->config.load_bytes;
+	spool_tx_submit(s, t, now);
+}
+
+static const char *schema_of(const struct spool *s, int64_t source_id, int64_t destination_id)
+{
+	for (size_t k = 0; k < s->n_connections; k++)
+		if (s->connections[k].source_id == source_id && s->connections[k].destination_id == destination_id)
+			return s->connections[k].schema;
+	return NULL;
+}
+
+/* What the loader must know to look into its ledger for one batch of a job. */
+static int discard_row(struct spool *s, const struct dest *d, int64_t job_id, struct load_row *out, struct err *e)
+{
+	struct job_row job = {.id = 0};
+	struct load_row was = {.id = 0};
+	struct table_row table = {.id = 0};
+	const char *schema;
+	int rc = -1;
+
+	*out = (struct load_row){.destination_id = d->row.id};
+	if (db_job_get(s->db, job_id, &job, e))
+		return -1;
+	schema = schema_of(s, job.source_id, d->row.id);
+	/* disconnected meanwhile: its load still knows */
+	if (!schema && job.load_id && !db_load_get(s->db, job.load_id, &was, e))
+		schema = was.schema;
+	if (!schema) {
+		err_set(e, ERR_STATE, "job %" PRId64 ": its source is no longer connected to %s", job_id, d->row.name);
+		goto out;
+	}
+	if (db_table_get_id(s->db, job.table_id, &table, e))
+		goto out;
+	out->batches = xcalloc(1, sizeof(*out->batches));
+	out->n = 1;
+	out->batches[0].job_id = job_id;
+	if (db_batch_get(s->db, job.batch_id, &out->batches[0].batch, e))
+		goto out;
+	out->table_id = job.table_id;
+	out->source_id = job.source_id;
+	out->source = xstrdup(job.source);
+	out->table = xstrdup(job.table);
+	out->schema = xstrdup(schema);
+	out->key_names = xstrdup(table.key_names);
+	out->columns = xstrdup("[]");
+	rc = 0;
+out:
+	job_row_free(&job);
+	load_row_free(&was);
+	table_row_free(&table);
+	return rc;
+}
+
+static void start_discard(struct spool *s, struct dest *d, const struct discard *x, struct now now)
+{
+	unsigned slot = free_slot(d);
+	struct slot *sl = &d->slots[slot];
+	struct err e = ERR_INIT;
+
+	spool_slot_reset(sl);
+	if (discard_row(s, d, x->job_id, &sl->load, &e)) {
+		log_err("discarding job %" PRId64 ": %s", x->job_id, e.text);
+		spool_slot_reset(sl);
+		return;
+	}
+	sl->state = SLOT_DISCARD;
+	sl->table_id = x->table_id;
+	sl->job_id = x->job_id;
+	sl->since = now.real;
+	s->port.ops->discard(s->port.self, &d->row, slot, x->job_id, &sl->load);
+}
+
+static void pick_discards(struct spool *s, struct dest *d, struct now now)
+{
+	struct discard *x, *next;
+
+	for (x = STAILQ_FIRST(&d->discards); x && allowed(s, d); x = next) {
+		next = STAILQ_NEXT(x, link);
+		if (table_busy(s, d, x->table_id))
+			continue;
+		STAILQ_REMOVE(&d->discards, x, discard, link);
+		start_discard(s, d, x, now);
+		free(x);
+	}
+}
+
+static int pick_loads(struct spool *s, struct dest *d, struct now now, struct err *e)
+{
+	struct load_candidate *list = NULL;
+	unsigned more = (unsigned)s->n_paused_tables + used_slots(s, d) + 1;
+	int64_t avoid = d->attempts ? d->failed_table : 0, last_resort = 0;
+	size_t n = 0;
+
+	if (db_load_candidates(s->db, d->row.id, now.real, allowed(s, d) + more, &list, &n, e))
+		return -1;
+	for (size_t k = 0; k < n && allowed(s, d); k++) {
+		int64_t table_id = list[k].table_id;
+
+		if (table_busy(s, d, table_id) || spool_table_paused(s, table_id))
+			continue;
+		if (table_id == avoid)
+			last_resort = table_id;
+		else
+			begin(s, d, table_id, now);
+	}
+	if (last_resort && allowed(s, d))
+		begin(s, d, last_resort, now);
+	candidate_list_free(list, n);
+	d->dirty = false;
+	d->scanned = now.mono;
+	return 0;
+}
+
+/* Returns the mono time at which this destination wants to be looked at again. */
+static int64_t pick_dest(struct spool *s, struct dest *d, struct now now)
+{
+	int64_t due = next_due(d, now.real), next = due == NEVER ? NEVER : now.mono + (due - now.real);
+	struct err e = ERR_INIT;
+
+	if (d->deleted || atomic_load(&s->draining))
+		return NEVER;
+	if (d->not_before > now.real)
+		return now.mono + (d->not_before - now.real);
+	if (!STAILQ_EMPTY(&d->discards))
+		pick_discards(s, d, now);
+	if (d->paused || !allowed(s, d))
+		return NEVER;
+	if (!d->dirty && now.mono < d->scanned + SPOOL_RESCAN)
+		return MIN(next, d->scanned + SPOOL_RESCAN);
+	if (pick_loads(s, d, now, &e)) {
+		log_err("looking for loads into %s: %s", d->row.name, e.text);
+		d->dirty = false;
+		d->scanned = now.mono - SPOOL_RESCAN + NSEC_PER_SEC;
+	}
+	return MIN(next, d->scanned + SPOOL_RESCAN);
+}
+
+int64_t spool_pick(struct spool *s, struct now now)
+{
+	int64_t next = NEVER;
+	struct dest *d, *after;
+
+	for (d = TAILQ_FIRST(&s->dests); d; d = after) {
+		after = TAILQ_NEXT(d, link);
+		if (d->deleted && !used_slots(s, d) && !s->in_state && STAILQ_EMPTY(&s->retries)) {
+			TAILQ_REMOVE(&s->dests, d, link);
+			spool_dest_free(d);
+			continue;
+		}
+		next = MIN(next, pick_dest(s, d, now));
+	}
+	return next;
+}
+
+static bool dest_idle(const struct spool *s, const struct dest *d, struct now now)
+{
+	return !d->deleted && !d->paused && !d->attempts && d->not_before <= now.real && allowed(s, d);
+}
+
+void spool_tell_idle(struct spool *s, struct now now)
+{
+	if (!s->on_idle)
+		return;
+	for (size_t k = 0; k < s->n_sources; k++) {
+		struct spool_source *src = &s->sources[k];
+		bool idle = false;
+
+		for (size_t i = 0; i < s->n_connections && !idle && src->seen && !atomic_load(&s->draining); i++) {
+			struct dest *d;
+
+			if (s->connections[i].source_id != src->id)
+				continue;
+			d = spool_dest(s, s->connections[i].destination_id);
+			idle = d && dest_idle(s, d, now);
+		}
+		if (src->told && src->idle == idle)
+			continue;
+		src->told = true;
+		src->idle = idle;
+		s->on_idle(s->on_idle_arg, src->id, idle);
+	}
+}

@@ -1,0 +1,146 @@
+/*
+ * spool_tx.c - the spool's transactions: what each writes, and what becomes of one that state.db did not take.
+ *
+ * The outcome of a load, the destination's state and the event that tells of it are one transaction. What a loader has committed must reach
+ * state.db in the end, so a transaction that failed for want of space (or because the state's mailbox was full) is submitted again each
+ * second; after a crash the ledger in the destination answers for it.
+ */
+#include "daemon/spool/spool_priv.h"
+
+#include "log.h"
+#include "xalloc.h"
+
+#define AGAIN_AFTER NSEC_PER_SEC
+#define TRIES_MAX 5 /* of errors that will not go away by waiting */
+
+static int add_event(struct db *db, struct spool_tx *t, struct err *e)
+{
+	struct event_row ev = {.at = t->at};
+
+	if (!t->event_kind)
+		return 0;
+	ev.level = (char *)(uintptr_t)t->event_level;
+	ev.kind = (char *)(uintptr_t)t->event_kind;
+	ev.object = t->event_object;
+	ev.text = t->event_text;
+	return db_event_add(db, &ev, e);
+}
+
+static int run_op(struct db *db, struct spool_tx *t, struct err *e)
+{
+	struct spool_event *ev = t->ev;
+
+	switch (t->op) {
+	case OP_BEGIN:
+		return db_load_begin(db, t->destination_id, t->table_id, t->max_batches, t->max_bytes, t->at, &t->out, e);
+	case OP_REJECT:
+		return db_load_reject(db, t->load_id, ev->rejects, ev->n_rejects, t->at, e);
+	case OP_DONE:
+		return db_load_done(db, t->load_id, ev->results, ev->n_results, t->at, e);
+	case OP_FAILED:
+		return db_load_failed(db, t->load_id, t->class, t->text, t->batch, t->at, t->not_before, e);
+	case OP_DISCARDED:
+		return db_job_discarded(db, t->job_id, ev->was_loaded, ev->done_rows, ev->done_rejected, t->at, e);
+	case OP_OUTCOME:
+		break;
+	}
+	return 0;
+}
+
+static int run(struct db *db, struct state_tx *tx, struct err *e)
+{
+	struct spool_tx *t = container_of(tx, struct spool_tx, tx);
+	const struct spool_outcome *o = &t->outcome;
+
+	if (run_op(db, t, e))
+		return -1;
+	/* a destination that was deleted meanwhile has no outcome */
+	if (o->set && db_destination_outcome(db, t->destination_id, o->class, o->text, t->at, o->not_before, e) && e->code != ERR_NOT_FOUND)
+		return -1;
+	if (t->retry_all && db_retry_now(db, t->destination_id, t->at, e))
+		return -1;
+	return add_event(db, t, e);
+}
+
+static void done(struct state_tx *tx)
+{
+	struct spool_tx *t = container_of(tx, struct spool_tx, tx);
+
+	tx->msg.kind = SPOOL_MSG_TX;
+	mailbox_reply(t->spool->stage.mb, &tx->msg);
+}
+
+struct spool_tx *spool_tx_new(struct spool *s, enum spool_op op, const struct dest *d, unsigned slot, struct now now)
+{
+	struct spool_tx *t = xcalloc(1, sizeof(*t));
+
+	t->tx.run = run;
+	t->tx.done = done;
+	t->tx.msg.bytes = sizeof(*t);
+	t->spool = s;
+	t->op = op;
+	t->destination_id = d->row.id;
+	t->slot = slot;
+	t->table_id = d->slots[slot].table_id;
+	t->load_id = d->slots[slot].load.id;
+	t->at = now.real;
+	return t;
+}
+
+void spool_tx_free(struct spool_tx *t)
+{
+	load_row_free(&t->out);
+	spool_event_free(t->ev);
+	free(t);
+}
+
+void spool_tx_event(struct spool_tx *t, const char *level, const char *kind, const char *object, const char *fmt, ...)
+{
+	va_list ap;
+
+	t->event_level = level;
+	t->event_kind = kind;
+	if (str_copy(t->event_object, sizeof(t->event_object), str_c(object))) {
+		/* a very long name is cut: the id is in the job */
+	}
+	va_start(ap, fmt);
+	vsnprintf(t->event_text, sizeof(t->event_text), fmt, ap);
+	va_end(ap);
+}
+
+static void later(struct spool *s, struct spool_tx *t, struct now now)
+{
+	t->again = now.mono + AGAIN_AFTER;
+	STAILQ_INSERT_TAIL(&s->retries, t, link);
+}
+
+void spool_tx_submit(struct spool *s, struct spool_tx *t, struct now now)
+{
+	err_clear(&t->tx.err);
+	if (state_submit(s->state, &t->tx))
+		later(s, t, now);
+	else
+		s->in_state++;
+}
+
+bool spool_tx_again(struct spool *s, struct spool_tx *t, struct now now)
+{
+	enum err_code code = t->tx.err.code;
+	bool may_heal = code == ERR_FULL || code == ERR_IO || code == ERR_TIMEOUT;
+
+	if (code == ERR_NOT_FOUND || code == ERR_STATE || (!may_heal && ++t->tries >= TRIES_MAX))
+		return false;
+	later(s, t, now);
+	return true;
+}
+
+int64_t spool_tx_retry(struct spool *s, struct now now)
+{
+	struct spool_tx *t;
+
+	while ((t = STAILQ_FIRST(&s->retries)) && t->again <= now.mono) {
+		STAILQ_REMOVE_HEAD(&s->retries, link);
+		spool_tx_submit(s, t, now);
+	}
+	return t ? t->again : NEVER;
+}
