@@ -322,7 +322,7 @@ struct spool *spool_new(const struct spool_config *c, struct state *state, struc
 	s = xcalloc(1, sizeof(*s));
 	s->config = *c;
 	s->config.loaders_per_destination = MAX(c->loaders_per_destination, 1);
-	s->config.load_batches = MAX(c->load_batches, 1);
+	s->config.load_batches = MIN(MAX(c->load_batches, 1), 200); /* descriptors of one message */
 	s->config.backoff_first = c->backoff_first > 0 ? c->backoff_first : NSEC_PER_SEC;
 	s->config.backoff_max = c->backoff_max > 0 ? c->backoff_max : 600 * NSEC_PER_SEC;
 	s->state = state;
