@@ -75,6 +75,7 @@ struct runner {
 	_Atomic bool stopping;
 	_Atomic int64_t stop_deadline;
 	_Atomic unsigned count;
+	_Atomic bool no_asks;
 };
 
 static void command_free(struct command *c)
@@ -737,7 +738,12 @@ unsigned runner_count(const struct runner *r)
 	return atomic_load(&r->count);
 }
 
-struct runner_parts runner_parts(const struct runner *r)
+struct runner_parts runner_parts(struct runner *r)
 {
-	return (struct runner_parts){.libexec = r->libexec, .seal = r->seal, .memory = r->config.child_memory, .open_timeout = r->config.open_timeout};
+	return (struct runner_parts){.libexec = r->libexec, .seal = r->seal, .memory = r->config.child_memory, .no_asks = &r->no_asks};
+}
+
+void runner_cancel_asks(struct runner *r)
+{
+	atomic_store(&r->no_asks, true);
 }

@@ -16,6 +16,8 @@ struct loader_port runner_port(struct runner *r);
 int runner_start(struct runner *r, struct err *e) MUST_CHECK;
 void runner_stop(struct runner *r, int64_t deadline_mono); /* EOF on fd 3, then TERM, then KILL; by pid of own children only */
 void runner_free(struct runner *r);
+/* Questions under way (runner_ask) are given up; for the end. */
+void runner_cancel_asks(struct runner *r);
 unsigned runner_count(const struct runner *r); /* loader processes now */
 /* One-off calls on a loader of their own, for `destination check`, probe and table sample: blocks the caller (a thread of control), bounded by timeout.
  * settings: JSON object, sealed or plain. Returns the result (caller decrefs) or NULL. method: "loader.check" or "table.sample". */

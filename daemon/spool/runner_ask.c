@@ -2,8 +2,10 @@
  * runner_ask.c - one question to a loader of its own: start it, loader.open, the question, end it. It runs in the caller's thread, with a deadline for
  * everything together; the loaders of the runner's thread know nothing of it, so a check never waits for a load.
  */
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "daemon/core/now.h"
 #include "daemon/spool/runner_priv.h"
@@ -15,32 +17,50 @@ static int late(const struct child *c, struct err *e)
 	return err_set(e, ERR_TIMEOUT, "%s did not answer in time", c->program);
 }
 
-static int wait_for(struct child *c, short events, int64_t deadline, struct err *e)
-{
-	struct pollfd p = {.fd = c->fd, .events = events};
-	int64_t left = deadline - now_get().mono;
+struct question {
+	struct child c;
+	int64_t deadline;
+	_Atomic bool *no_asks;
+};
 
-	if (left <= 0 || poll(&p, 1, (int)MIN(left / NSEC_PER_MSEC + 1, 60000)) < 0)
-		return late(c, e);
-	return 0;
+/* In slices, so that a stop does not wait for a server that does not answer. */
+static int wait_for(struct question *q, short events, struct err *e)
+{
+	struct pollfd p = {.fd = q->c.fd, .events = events};
+
+	for (;;) {
+		int64_t left = q->deadline - now_get().mono;
+		int n;
+
+		if (atomic_load(q->no_asks))
+			return err_set(e, ERR_STATE, "stitchd is stopping");
+		if (left <= 0)
+			return late(&q->c, e);
+		n = poll(&p, 1, (int)MIN(left / NSEC_PER_MSEC + 1, 100));
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return err_errno(e, errno, "waiting for %s", q->c.program);
+	}
 }
 
-static int send_all(struct child *c, int64_t deadline, struct err *e)
+static int send_all(struct question *q, struct err *e)
 {
 	int rc;
 
-	while ((rc = child_write(c, e)) > 0)
-		if (wait_for(c, POLLOUT, deadline, e))
+	while ((rc = child_write(&q->c, e)) > 0)
+		if (wait_for(q, POLLOUT, e))
 			return -1;
 	return rc;
 }
 
-static int next_line(struct child *c, int64_t deadline, struct str *line, struct err *e)
+static int next_line(struct question *q, struct str *line, struct err *e)
 {
+	struct child *c = &q->c;
 	int rc;
 
 	while ((rc = rpc_lines_next(&c->in, line, e)) == 0) {
-		if (wait_for(c, POLLIN, deadline, e))
+		if (wait_for(q, POLLIN, e))
 			return -1;
 		rc = child_read(c, e);
 		if (rc == CHILD_EOF)
@@ -52,15 +72,15 @@ static int next_line(struct child *c, int64_t deadline, struct str *line, struct
 }
 
 /* The answer to one request; notifications on the way are dropped. */
-static int ask(struct child *c, const char *method, json_t *params, int64_t deadline, struct rpc_msg *answer, struct err *e)
+static int ask(struct question *q, const char *method, json_t *params, struct rpc_msg *answer, struct err *e)
 {
-	int64_t id = child_request(c, method, params, NULL, 0);
+	int64_t id = child_request(&q->c, method, params, NULL, 0);
 	struct str line;
 
-	if (send_all(c, deadline, e))
+	if (send_all(q, e))
 		return -1;
 	for (;;) {
-		if (next_line(c, deadline, &line, e) || rpc_parse(line, answer, e))
+		if (next_line(q, &line, e) || rpc_parse(line, answer, e))
 			return -1;
 		if (!answer->method && json_is_integer(answer->id) && json_integer_value(answer->id) == id)
 			return 0;
@@ -106,18 +126,17 @@ json_t *runner_ask(struct runner *r, const char *kind, const char *name, const c
 	struct runner_parts parts = runner_parts(r);
 	struct rpc_msg m = {NULL};
 	json_t *open_params = loader_open_params(parts.seal, name, settings, e), *empty, *result = NULL;
-	int64_t deadline = now_get().mono + timeout_ns;
+	struct question q = {.deadline = now_get().mono + timeout_ns, .no_asks = parts.no_asks};
 	bool is_check = strcmp(method, "loader.check") == 0;
-	struct child c;
 
 	if (!open_params)
 		return NULL;
-	if (child_spawn(&c, parts.libexec, kind, parts.memory, e)) {
+	if (child_spawn(&q.c, parts.libexec, kind, parts.memory, e)) {
 		json_decref(open_params);
 		return NULL;
 	}
 	empty = json_object();
-	if (ask(&c, "loader.open", open_params, deadline, &m, e))
+	if (ask(&q, "loader.open", open_params, &m, e))
 		goto out;
 	/* a check says by itself what is wrong with the connection */
 	if (m.error && !is_check) {
@@ -126,7 +145,7 @@ json_t *runner_ask(struct runner *r, const char *kind, const char *name, const c
 	}
 	rpc_msg_free(&m);
 	m = (struct rpc_msg){NULL};
-	if (ask(&c, method, params ? params : empty, deadline, &m, e))
+	if (ask(&q, method, params ? params : empty, &m, e))
 		goto out;
 	if (m.error)
 		error_of(m.error, e);
@@ -136,6 +155,6 @@ out:
 	rpc_msg_free(&m);
 	json_decref(open_params);
 	json_decref(empty);
-	finish(&c);
+	finish(&q.c);
 	return result;
 }

@@ -51,9 +51,9 @@ struct runner_parts {
 	const char *libexec;
 	const struct seal *seal;
 	uint64_t memory;
-	int64_t open_timeout;
+	_Atomic bool *no_asks;
 };
-struct runner_parts runner_parts(const struct runner *r) MUST_CHECK;
+struct runner_parts runner_parts(struct runner *r) MUST_CHECK;
 
 /* loader_msg.c */
 /* Settings with every sealed value opened, and `protocol` and `destination`. */

@@ -1,0 +1,182 @@
+/*
+ * kinds.c - which settings a kind of source or destination has, which of them must be there, and which are secret. The one place that knows;
+ * a loader checks the values themselves when it connects.
+ */
+#include "daemon/control/control_priv.h"
+
+#include "xalloc.h"
+
+enum { MUST = 1, SECRET = 2 };
+
+struct setting {
+	const char *name;
+	unsigned flags;
+};
+
+struct kind {
+	const char *name;
+	struct setting settings[12];
+};
+
+static const struct kind destinations[] = {
+	{"sqlite", {{"path", MUST}}},
+	{"postgres", {{"host", 0}, {"port", 0}, {"user", 0}, {"password", SECRET}, {"dbname", MUST}, {"sslmode", 0}, {"numbers", 0}}},
+};
+static const char *const destinations_to_come[] = {"redshift", "snowflake", "bigquery", "s3"};
+
+static const struct kind sources[] = {
+	{"import", {{NULL, 0}}},
+	{"webhook", {{"key", 0}, {"table_field", 0}, {"signature_header", 0}, {"signature_algorithm", 0}, {"secret", SECRET}, {"form", 0}}},
+};
+static const char *const sources_to_come[] = {"singer", "file", "postgres", "http"};
+
+static const struct kind *find(const struct kind *list, size_t n, const char *name)
+{
+	for (size_t k = 0; k < n; k++)
+		if (strcmp(list[k].name, name) == 0)
+			return &list[k];
+	return NULL;
+}
+
+static const struct kind *kind_of(const char *name, bool source)
+{
+	return source ? find(sources, ARRAY_LEN(sources), name) : find(destinations, ARRAY_LEN(destinations), name);
+}
+
+static const struct setting *setting_of(const struct kind *k, const char *name)
+{
+	for (size_t i = 0; k && i < ARRAY_LEN(k->settings) && k->settings[i].name; i++)
+		if (strcmp(k->settings[i].name, name) == 0)
+			return &k->settings[i];
+	return NULL;
+}
+
+static int unknown_setting(const struct kind *k, const char *what, const char *key, struct err *e)
+{
+	struct buf names = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(k->settings) && k->settings[i].name; i++)
+		buf_addf(&names, "%s%s", i ? " " : "", k->settings[i].name);
+	err_set(e, ERR_INVALID, "a %s %s has no setting \"%s\" (it has: %s)", k->name, what, key, names.len ? buf_cstr(&names) : "none");
+	buf_free(&names);
+	return -1;
+}
+
+static int check(const struct kind *k, const char *what, json_t *settings, bool whole, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(settings, key, value)
+	{
+		if (!setting_of(k, key))
+			return unknown_setting(k, what, key, e);
+		if (!json_is_string(value))
+			return err_set(e, ERR_INVALID, "setting \"%s\" must be text", key);
+	}
+	for (size_t i = 0; whole && i < ARRAY_LEN(k->settings) && k->settings[i].name; i++) {
+		const char *v = json_string_value(json_object_get(settings, k->settings[i].name));
+
+		if ((k->settings[i].flags & MUST) && (!v || !*v))
+			return err_set(e, ERR_INVALID, "a %s %s needs the setting \"%s\" (--set %s=...)", k->name, what, k->settings[i].name,
+				k->settings[i].name);
+	}
+	return 0;
+}
+
+int kind_check_source(const char *kind, json_t *settings, struct err *e)
+{
+	const struct kind *k = kind_of(kind, true);
+
+	for (size_t i = 0; !k && i < ARRAY_LEN(sources_to_come); i++)
+		if (strcmp(kind, sources_to_come[i]) == 0)
+			return err_set(e, ERR_INVALID, "this build has no source of kind %s", kind);
+	if (!k)
+		return err_set(e, ERR_INVALID, "there is no kind of source \"%s\" (import, webhook)", kind);
+	return check(k, "source", settings, true, e);
+}
+
+int kind_check_destination(const char *kind, json_t *settings, bool whole, struct err *e)
+{
+	const struct kind *k = kind_of(kind, false);
+	const char *path = json_string_value(json_object_get(settings, "path"));
+
+	for (size_t i = 0; !k && i < ARRAY_LEN(destinations_to_come); i++)
+		if (strcmp(kind, destinations_to_come[i]) == 0)
+			return err_set(e, ERR_INVALID, "this build has no loader for %s (it has sqlite, postgres)", kind);
+	if (!k)
+		return err_set(e, ERR_INVALID, "there is no kind of destination \"%s\" (sqlite, postgres)", kind);
+	if (check(k, "destination", settings, whole, e))
+		return -1;
+	if (path && *path && *path != '/')
+		return err_set(e, ERR_INVALID, "path must be absolute: \"%s\" would depend on the daemon's working folder", path);
+	return 0;
+}
+
+json_t *kind_seal(const struct seal *seal, const char *kind, bool source, json_t *settings)
+{
+	const struct kind *k = kind_of(kind, source);
+	json_t *out = json_object(), *value;
+	const char *key;
+
+	json_object_foreach(settings, key, value)
+	{
+		const struct setting *s = setting_of(k, key);
+		struct buf b = BUF_INIT;
+
+		if (!s || !(s->flags & SECRET) || strncmp(json_string_value(value), "sealed:", 7) == 0) {
+			json_object_set(out, key, value);
+			continue;
+		}
+		seal_put(seal, str_mem(json_string_value(value), json_string_length(value)), &b);
+		json_object_set_new(out, key, json_stringn(buf_cstr(&b), b.len));
+		buf_free(&b);
+	}
+	return out;
+}
+
+static json_t *without_secrets(const char *kind, bool source, const char *settings, const char *instead)
+{
+	const struct kind *k = kind_of(kind, source);
+	json_t *in = object_of(settings), *out = json_object(), *value;
+	const char *key;
+
+	json_object_foreach(in, key, value)
+	{
+		const struct setting *s = setting_of(k, key);
+		/* what this build does not know may be a secret of another */
+		bool secret = !s || (s->flags & SECRET) || (json_is_string(value) && strncmp(json_string_value(value), "sealed:", 7) == 0);
+
+		if (!secret)
+			json_object_set(out, key, value);
+		else if (instead)
+			json_object_set_new(out, key, json_string(instead));
+	}
+	json_decref(in);
+	return out;
+}
+
+json_t *kind_mask(const char *kind, bool source, const char *settings)
+{
+	return without_secrets(kind, source, settings, "***");
+}
+
+json_t *kind_public(const char *kind, bool source, const char *settings)
+{
+	return without_secrets(kind, source, settings, NULL);
+}
+
+json_t *kind_merge(const char *old_settings, json_t *changes)
+{
+	json_t *out = object_of(old_settings), *value;
+	const char *key;
+
+	json_object_foreach(changes, key, value)
+	{
+		if (json_is_string(value) && json_string_length(value) == 0)
+			json_object_del(out, key);
+		else
+			json_object_set(out, key, value);
+	}
+	return out;
+}

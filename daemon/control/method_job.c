@@ -1,0 +1,210 @@
+/*
+ * method_job.c - jobs: list, show (error, rejected records, batch), replay, discard. A replay is a new job of the same batch; what the destination's ledger has
+ * already is skipped there, so replaying twice changes nothing.
+ */
+#include "daemon/control/methods.h"
+
+#include "xalloc.h"
+
+#define REJECTS_MAX 100
+#define RAW_MAX 6000 /* bytes of a rejected record that are shown */
+
+static int job_of(struct control_call *c, struct job_row *out, struct err *e)
+{
+	int64_t id;
+
+	*out = (struct job_row){.id = 0};
+	if (str_to_i64(str_c(param_str(c, "id")), &id))
+		return err_set(e, ERR_INVALID, "a job's id is a number, not \"%s\"", param_str(c, "id"));
+	return db_job_get(c->db, id, out, e);
+}
+
+static int filter_of(struct control_call *c, struct job_filter *f, struct err *e)
+{
+	const char *state = param_str(c, "state"), *table = param_str(c, "table"), *destination = param_str(c, "destination");
+	const struct destination_row *d;
+	struct table_row t = {.id = 0};
+	struct world w;
+	int rc = -1;
+
+	*f = (struct job_filter){.table_id = 0};
+	if (state && job_state_parse(str_c(state), &f->state))
+		return err_set(e, ERR_INVALID, "there is no job state \"%s\" (ready active done deferred held rejected corrupt discarded)", state);
+	if (!table && !destination)
+		return 0;
+	if (world_load(c->db, &w, e))
+		return -1;
+	d = destination ? world_destination_named(&w, destination, e) : NULL;
+	if (destination && !d)
+		goto out;
+	if (table && world_table_named(c->db, &w, table, &t, e))
+		goto out;
+	f->destination_id = d ? d->id : 0;
+	f->table_id = t.id;
+	table_row_free(&t);
+	rc = 0;
+out:
+	world_free(&w);
+	return rc;
+}
+
+json_t *method_job_list(struct control_call *c, struct err *e)
+{
+	unsigned limit = param_limit(c);
+	struct job_filter f;
+	struct job_row *rows;
+	json_t *list;
+	int64_t after = param_int(c, "after", 0);
+	char next[24] = "";
+	size_t n;
+
+	if (filter_of(c, &f, e) || db_job_list(c->db, &f, after, limit, &rows, &n, e))
+		return NULL;
+	list = json_array();
+	for (size_t k = 0; k < n; k++)
+		json_array_append_new(list, job_json(&rows[k]));
+	if (n == limit)
+		snprintf(next, sizeof(next), "%" PRId64, rows[n - 1].id);
+	job_list_free(rows, n);
+	return page(list, next[0] ? next : NULL);
+}
+
+static int add_rejects(struct control_call *c, int64_t job_id, json_t *o, struct err *e)
+{
+	struct reject_row *rows;
+	json_t *list = json_array();
+	size_t n;
+
+	json_object_set_new(o, "rejected", list);
+	if (db_reject_list(c->db, job_id, REJECTS_MAX, &rows, &n, e))
+		return -1;
+	for (size_t k = 0; k < n; k++) {
+		struct str raw = str_c(rows[k].raw ? rows[k].raw : "");
+
+		raw.len = MIN(raw.len, RAW_MAX);
+		json_array_append_new(list, json_pack("{s:I, s:o, s:o, s:o, s:o}", "record", (json_int_t)rows[k].record, "field", text_json(rows[k].field),
+			"value", text_json(rows[k].value), "reason", text_json(rows[k].reason), "raw", slice_json(raw)));
+	}
+	reject_list_free(rows, n);
+	return 0;
+}
+
+static int add_batch(struct control_call *c, const char *batch_id, json_t *o, struct err *e)
+{
+	struct batch_row b = {.table_id = 0};
+	struct buf hex = BUF_INIT;
+
+	if (db_batch_get(c->db, batch_id, &b, e))
+		return -1;
+	buf_add_hex(&hex, b.sha256, sizeof(b.sha256));
+	json_object_set_new(o, "file", text_json(b.path));
+	json_object_set_new(o, "sha256", json_string(buf_cstr(&hex)));
+	json_object_set_new(o, "partition", json_integer((json_int_t)b.partition));
+	json_object_set_new(o, "first", json_integer((json_int_t)b.first_offset));
+	json_object_set_new(o, "last", json_integer((json_int_t)b.last_offset));
+	json_object_set_new(o, "cut_reason", text_json(b.reason));
+	json_object_set_new(o, "table_version", json_integer(b.table_version));
+	json_object_set_new(o, "file_deleted_ns", time_ns_json(b.deleted));
+	buf_free(&hex);
+	batch_row_free(&b);
+	return 0;
+}
+
+json_t *method_job_show(struct control_call *c, struct err *e)
+{
+	struct job_row j;
+	json_t *o;
+
+	if (job_of(c, &j, e))
+		return NULL;
+	o = job_json(&j);
+	if (add_rejects(c, j.id, o, e) || add_batch(c, j.batch_id, o, e)) {
+		json_decref(o);
+		o = NULL;
+	}
+	job_row_free(&j);
+	return o;
+}
+
+struct replay_arg {
+	int64_t id, new_id;
+	bool done;
+};
+
+static int run_replay(struct db *db, void *arg, struct err *e)
+{
+	struct replay_arg *a = arg;
+
+	return db_job_replay(db, a->id, now_get().real, &a->new_id, e);
+}
+
+/* Which records would be inserted and which updated is known to the destination alone. */
+static json_t *dry_run(const struct job_row *j)
+{
+	bool done = j->state == JOB_DONE;
+
+	return json_pack("{s:b, s:I, s:I, s:n, s:n, s:n}", "dry_run", 1, "load", (json_int_t)(done ? 0 : j->records), "skip",
+		(json_int_t)(done ? j->records : 0), "insert", "update", "reject");
+}
+
+json_t *method_job_replay(struct control_call *c, struct err *e)
+{
+	struct job_row j;
+	struct replay_arg a = {.id = 0};
+	struct control_act act = {.run = run_replay, .arg = &a, .kind = "job-replayed"};
+	char object[40], text[200], new_id[24];
+	json_t *v = NULL;
+
+	if (job_of(c, &j, e))
+		return NULL;
+	if (param_flag(c, "dry_run")) {
+		v = dry_run(&j);
+		job_row_free(&j);
+		return v;
+	}
+	a.id = j.id;
+	snprintf(object, sizeof(object), "job %" PRId64, j.id);
+	snprintf(text, sizeof(text), "job %" PRId64 " was replayed by %s", j.id, c->who);
+	act.object = object;
+	act.text = text;
+	if (!control_do(c, &act, e)) {
+		snprintf(new_id, sizeof(new_id), "%" PRId64, a.new_id);
+		v = json_pack("{s:s, s:s, s:o}", "id", param_str(c, "id"), "state", a.new_id == a.id ? job_state_name(j.state) : "ready", "job",
+			a.new_id == a.id ? json_null() : json_string(new_id));
+		spool_wake(c->ct->parts.spool);
+	}
+	job_row_free(&j);
+	return v;
+}
+
+static int run_discard(struct db *db, void *arg, struct err *e)
+{
+	struct replay_arg *a = arg;
+
+	return db_job_discard(db, a->id, now_get().real, &a->done, e);
+}
+
+json_t *method_job_discard(struct control_call *c, struct err *e)
+{
+	struct job_row j;
+	struct replay_arg a = {.id = 0};
+	struct control_act act = {.run = run_discard, .arg = &a, .kind = "job-discarded"};
+	char object[40], text[200];
+	json_t *v = NULL;
+
+	if (job_of(c, &j, e))
+		return NULL;
+	a.id = j.id;
+	snprintf(object, sizeof(object), "job %" PRId64, j.id);
+	snprintf(text, sizeof(text), "job %" PRId64 " (%" PRIu64 " records) was discarded by %s", j.id, j.records, c->who);
+	act.object = object;
+	act.text = text;
+	if (!control_do(c, &act, e)) {
+		/* it has been in a load: the destination's ledger has the last word */
+		if (!a.done)
+			spool_discard(c->ct->parts.spool, j.id);
+		v = json_pack("{s:s, s:s}", "id", param_str(c, "id"), "state", a.done ? "discarded" : "discarding");
+	}
+	job_row_free(&j);
+	return v;
+}
