@@ -1,1 +1,12 @@
-# family t2: check_PROGRAMS += t/unit/2NNN-name.tap (with _SOURCES, _LDADD), dist_check_SCRIPTS += t/sh/t2NNN-name.t
+# family t2: the queue
+check_LIBRARIES += libqtest.a
+libqtest_a_SOURCES = t/lib/qtest.c t/lib/qtest.h
+QUEUE_TEST_LIBS = libqtest.a $(DAEMON_TEST_LIBS)
+check_PROGRAMS += t/unit/2001-record.tap t/contract/queue.tap
+t_unit_2001_record_tap_SOURCES = t/unit/2001-record.c
+t_unit_2001_record_tap_LDADD = $(DAEMON_TEST_LIBS)
+t_contract_queue_tap_SOURCES = t/contract/queue.c
+t_contract_queue_tap_LDADD = $(QUEUE_TEST_LIBS)
+check_PROGRAMS += t/unit/2002-log-recover.tap
+t_unit_2002_log_recover_tap_SOURCES = t/unit/2002-log-recover.c
+t_unit_2002_log_recover_tap_LDADD = $(QUEUE_TEST_LIBS)

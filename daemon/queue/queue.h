@@ -14,6 +14,9 @@
 #include "mailbox.h"
 
 #define QUEUE_ID_LEN 16 /* 128 random bits, made when the queue is created, kept in it */
+#define QUEUE_PUT_MAX (64u << 20) /* bytes of one request: all its queue records */
+#define QUEUE_GROUP_MAX 256u	  /* requests, and bytes, that one append takes at most (a larger request goes alone) */
+#define QUEUE_GROUP_BYTES (8u << 20)
 
 struct queue;
 struct queue_reader;
@@ -62,7 +65,8 @@ bool queue_writable(const struct queue *q, struct err *why);
 void queue_on_durable(struct queue *q, void (*fn)(void *arg), void *arg);
 
 /* A reader sees only what is durable. queue_read: 1 = *r and *offset (valid until the next call), 0 = nothing there yet, -1 = error (ERR_CORRUPT: this
- * offset cannot be read; queue_reader_seek past it to go on). */
+ * offset, told in *offset, cannot be read; queue_reader_seek past it to go on; ERR_NOT_FOUND: it was trimmed). A reader that is to begin outside of what the
+ * queue holds (begin to end, both included) is refused with ERR_NOT_FOUND: never a silent jump. */
 struct queue_reader *queue_reader_open(struct queue *q, uint32_t partition, uint64_t from, struct err *e) MUST_CHECK;
 int queue_read(struct queue_reader *r, struct qrec *out, uint64_t *offset, struct err *e) MUST_CHECK;
 int queue_reader_seek(struct queue_reader *r, uint64_t to, struct err *e) MUST_CHECK;

@@ -11,6 +11,9 @@
 #include "err.h"
 #include "str.h"
 
+#define QREC_HEAD 72		   /* bytes before the table's name */
+#define QREC_TABLE_MAX 1024
+#define QREC_REQUEST_ID_MAX 255 /* as FRAME_REQUEST_ID_MAX */
 #define QREC_MAX (21u << 20) /* the largest queue record, header included */
 #define QREC_SPLIT (1u << 20) /* a request's text is split into parts of about this size */
 
@@ -38,6 +41,9 @@ struct qrec {
 void qrec_encode(const struct qrec *r, struct buf *out);
 /* Slices point into p. *used = bytes taken. ERR_CORRUPT or ERR_VERSION; never reads past n. */
 int qrec_decode(const void *p, size_t n, struct qrec *out, size_t *used, struct err *e) MUST_CHECK;
+/* The head alone, for counting: n need only reach behind the table's name. Lengths are checked, the crc is not; *used may be more than n, and
+ * request_id and body must not be touched then. */
+int qrec_peek(const void *p, size_t n, struct qrec *out, size_t *used, struct err *e) MUST_CHECK;
 size_t qrec_size(const struct qrec *r); /* bytes that qrec_encode appends */
 
 #endif
