@@ -1,1 +1,4 @@
 # family t7: check_PROGRAMS += t/unit/7NNN-name.tap (with _SOURCES, _LDADD), dist_check_SCRIPTS += t/sh/t7NNN-name.t
+check_PROGRAMS += t/unit/7002-history.tap
+t_unit_7002_history_tap_SOURCES = t/unit/7002-history.c
+t_unit_7002_history_tap_LDADD = $(DAEMON_TEST_LIBS)

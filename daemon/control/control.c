@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #include "daemon/control/methods.h"
+#include "daemon/core/metrics.h"
 
+#include "file.h"
 #include "log.h"
 #include "loop.h"
 #include "rpc.h"
@@ -361,6 +363,15 @@ static void name_peer(struct client *cl)
 		snprintf(cl->who, sizeof(cl->who), "%.60s (uid %ld)", pw.pw_name, (long)cred.uid);
 }
 
+static void listen_again(struct loop *loop, void *arg)
+{
+	struct control *ct = arg;
+	struct err e = ERR_INIT;
+
+	if (loop_change(loop, ct->server->listen_io, LOOP_READ, &e))
+		log_err("control socket: %s", e.text);
+}
+
 static void on_listener(struct loop *loop, int fd, unsigned events, void *arg)
 {
 	struct control *ct = arg;
@@ -370,8 +381,12 @@ static void on_listener(struct loop *loop, int fd, unsigned events, void *arg)
 	int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (s < 0)
+	if (s < 0) {
+		/* out of descriptors: the one who waits would wake us without end */
+		if ((errno == EMFILE || errno == ENFILE) && !loop_change(loop, sv->listen_io, 0, &e))
+			loop_timer(loop, now_get().mono + NSEC_PER_SEC, listen_again, ct);
 		return;
+	}
 	if (sv->n_clients >= CLIENTS_MAX) {
 		log_warn("more than %d connections to the control socket: refused", CLIENTS_MAX);
 		close(s);
@@ -507,6 +522,7 @@ static void add_events(struct db *db, int64_t *last, struct buf *out)
 static void sample(struct control *ct, struct db *db, int64_t *last_event)
 {
 	struct control_server *sv = ct->server;
+	uint64_t disk_free, disk_total;
 	struct snapshot s;
 	struct news *n;
 	json_t *v;
@@ -514,6 +530,8 @@ static void sample(struct control *ct, struct db *db, int64_t *last_event)
 	if (snapshot_take(ct, db, false, &s, NULL))
 		return;
 	snap_remember(ct->history, &s, now_get());
+	if (!file_disk_free(ct->config.state_dir, &disk_free, &disk_total, NULL))
+		metric_set(disk_free_bytes, (int64_t)disk_free);
 	if (atomic_load(&sv->subscribers)) {
 		v = status_json(ct, db, &s, NULL);
 		n = xcalloc(1, sizeof(*n));

@@ -97,14 +97,6 @@ static void add_pauses(const struct snapshot *s, struct problems *l)
 	}
 }
 
-static const struct snap_pair *pair_of(const struct snapshot *s, const struct job_row *j)
-{
-	for (size_t k = 0; k < s->n; k++)
-		if (s->pairs[k].table_id == j->table_id && s->pairs[k].destination_id == j->destination_id)
-			return &s->pairs[k];
-	return NULL;
-}
-
 /* One line per (table, destination) and kind of trouble. */
 static int add_jobs(struct db *db, const struct snapshot *s, struct problems *l, enum job_state state, struct err *e)
 {
@@ -120,7 +112,7 @@ static int add_jobs(struct db *db, const struct snapshot *s, struct problems *l,
 		const struct job_row *j = &rows[k];
 		const struct destination_row *d = world_destination(&s->world, j->destination_id);
 		char *object = xasprintf("table %s.%s -> %s", j->source, j->table, j->destination ? j->destination : "?");
-		const struct snap_pair *pair = pair_of(s, j);
+		const struct snap_pair *pair = snapshot_find(s, j->source, j->table, j->destination);
 		struct problem *p = NULL;
 
 		for (size_t i = first; i < l->n && !p; i++)

@@ -247,11 +247,15 @@ static bool is_fed(const struct world *w, int64_t source_id, int64_t destination
 
 static void pair_from_row(struct snapshot *out, struct snap_history *h, const struct tally_row *r)
 {
-	struct snap_pair *p = add_pair(out, r->source_id, r->table, r->destination_id);
 	struct sums *s = sums_of(h, (uint32_t)r->source_id, str_c(r->table));
 	bool fed = is_fed(&out->world, r->source_id, r->destination_id);
+	struct snap_pair *p;
 
 	s->in_state = true;
+	/* what was deleted is shown only while something of it is still on its way */
+	if ((r->destination_id && !world_destination(&out->world, r->destination_id)) || (!world_source(&out->world, r->source_id) && !r->spooled))
+		return;
+	p = add_pair(out, r->source_id, r->table, r->destination_id);
 	p->table_id = r->table_id;
 	p->queued = fed ? queued_of(s) : 0;
 	p->spooled = r->spooled;
@@ -284,7 +288,7 @@ static void pairs_from_queue(struct str key, void *value, void *arg)
 	unsigned n = 0;
 
 	(void)key;
-	if (s->in_state || !s->accepted)
+	if (s->in_state || !s->accepted || (!world_source(&out->world, s->source_id) && !queued_of(s)))
 		return;
 	for (size_t k = 0; k <= out->world.n_connections; k++) {
 		bool none = k == out->world.n_connections;
@@ -308,6 +312,15 @@ static int order(const void *a, const void *b)
 	if (!rc)
 		rc = strcmp(x->table, y->table);
 	return rc ? rc : strcmp(x->destination, y->destination);
+}
+
+const struct snap_pair *snapshot_find(const struct snapshot *s, const char *source, const char *table, const char *destination)
+{
+	struct snap_pair key = {.source = (char *)(uintptr_t)source, .table = (char *)(uintptr_t)table, .destination = destination};
+
+	if (!s->n || !source || !table || !destination)
+		return NULL;
+	return bsearch(&key, s->pairs, s->n, sizeof(key), order);
 }
 
 static void drop_pairs(struct snapshot *s)

@@ -50,6 +50,7 @@ void snap_history_free(struct snap_history *h);
 /* patient: wait a little for the figures to stand still (a method); else take what is there (the sampler). */
 int snapshot_take(struct control *ct, struct db *db, bool patient, struct snapshot *out, struct err *e) MUST_CHECK;
 void snapshot_free(struct snapshot *s);
+const struct snap_pair *snapshot_find(const struct snapshot *s, const char *source, const char *table, const char *destination); /* or NULL */
 /* Called each second with a fresh snapshot: remembers waiting and loaded per pair and per destination. */
 void snap_remember(struct snap_history *h, const struct snapshot *s, struct now now);
 void snap_flow_of_destination(struct control *ct, const struct snapshot *s, int64_t destination_id, struct snap_flow *out);

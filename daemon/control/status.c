@@ -65,10 +65,9 @@ json_t *pair_json(const struct snapshot *s, const struct snap_pair *p)
 
 static struct snap_pair *pair_of_job(struct snapshot *s, const struct job_row *j)
 {
-	for (size_t k = 0; k < s->n; k++)
-		if (s->pairs[k].table_id == j->table_id && s->pairs[k].destination_id == j->destination_id)
-			return &s->pairs[k];
-	return NULL;
+	const struct snap_pair *p = snapshot_find(s, j->source, j->table, j->destination);
+
+	return p ? &s->pairs[p - s->pairs] : NULL;
 }
 
 static int judge_jobs(struct db *db, struct snapshot *s, enum job_state state, const char *as, struct err *e)

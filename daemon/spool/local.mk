@@ -4,4 +4,4 @@ libdaemon_a_SOURCES += \
 	daemon/spool/loader_child.c daemon/spool/loader_msg.c \
 	daemon/spool/runner.c daemon/spool/runner.h daemon/spool/runner_ask.c daemon/spool/runner_priv.h \
 	daemon/spool/spool.c daemon/spool/spool.h daemon/spool/spool_priv.h \
-	daemon/spool/spool_outcome.c daemon/spool/spool_pick.c daemon/spool/spool_tx.c
+	daemon/spool/spool_event.c daemon/spool/spool_outcome.c daemon/spool/spool_pick.c daemon/spool/spool_tx.c

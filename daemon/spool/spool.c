@@ -21,23 +21,6 @@ struct command {
 	int64_t id;
 };
 
-void spool_event_free(struct spool_event *ev)
-{
-	if (!ev)
-		return;
-	for (size_t k = 0; k < ev->n_rejects; k++) {
-		struct reject_row *r = &ev->rejects[k];
-
-		free(r->field);
-		free(r->value);
-		free(r->reason);
-		free(r->raw);
-	}
-	free(ev->rejects);
-	free(ev->results);
-	free(ev);
-}
-
 static struct slot *slot_of(struct spool *s, int64_t destination_id, unsigned slot, struct dest **d)
 {
 	*d = spool_dest(s, destination_id);
@@ -325,6 +308,7 @@ struct spool *spool_new(const struct spool_config *c, struct state *state, struc
 	s->config.load_batches = MIN(MAX(c->load_batches, 1), 200); /* descriptors of one message */
 	s->config.backoff_first = c->backoff_first > 0 ? c->backoff_first : NSEC_PER_SEC;
 	s->config.backoff_max = c->backoff_max > 0 ? c->backoff_max : 600 * NSEC_PER_SEC;
+	s->config.rescan = c->rescan > 0 ? c->rescan : SPOOL_RESCAN;
 	s->state = state;
 	s->stage.ops = &spool_ops;
 	s->stage.self = s;

@@ -381,14 +381,14 @@ static int64_t pick_dest(struct spool *s, struct dest *d, struct now now)
 		pick_discards(s, d, now);
 	if (d->paused || !allowed(s, d))
 		return NEVER;
-	if (!d->dirty && now.mono < d->scanned + SPOOL_RESCAN)
-		return MIN(next, d->scanned + SPOOL_RESCAN);
+	if (!d->dirty && now.mono < d->scanned + s->config.rescan)
+		return MIN(next, d->scanned + s->config.rescan);
 	if (pick_loads(s, d, now, &e)) {
 		log_err("looking for loads into %s: %s", d->row.name, e.text);
 		d->dirty = false;
-		d->scanned = now.mono - SPOOL_RESCAN + NSEC_PER_SEC;
+		d->scanned = now.mono - s->config.rescan + NSEC_PER_SEC;
 	}
-	return MIN(next, d->scanned + SPOOL_RESCAN);
+	return MIN(next, d->scanned + s->config.rescan);
 }
 
 int64_t spool_pick(struct spool *s, struct now now)

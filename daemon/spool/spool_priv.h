@@ -11,7 +11,7 @@
 
 #include "daemon/spool/spool.h"
 
-#define SPOOL_RESCAN (5 * NSEC_PER_SEC) /* a look at the tables of a destination even if nobody woke us */
+#define SPOOL_RESCAN (250 * NSEC_PER_MSEC)
 #define SPOOL_DUES 64
 
 enum { SPOOL_MSG_TX = 1, SPOOL_MSG_DISCARD, SPOOL_MSG_RETRY };
