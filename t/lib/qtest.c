@@ -105,7 +105,7 @@ void qtest_drain(struct queue *q)
 char *qtest_dir(const char *name)
 {
 	const char *tmp = getenv("TMPDIR");
-	char *dir = xasprintf("%s/stitch-%s-" "XXX" "XXX", tmp && *tmp ? tmp : "/tmp", name);
+	char *dir = xasprintf("%s/stitch-%s-" "XX" "XX" "XX", tmp && *tmp ? tmp : "/tmp", name);
 
 	if (!mkdtemp(dir))
 		abort();
