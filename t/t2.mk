@@ -10,3 +10,6 @@ t_contract_queue_tap_LDADD = $(QUEUE_TEST_LIBS)
 check_PROGRAMS += t/unit/2002-log-recover.tap
 t_unit_2002_log_recover_tap_SOURCES = t/unit/2002-log-recover.c
 t_unit_2002_log_recover_tap_LDADD = $(QUEUE_TEST_LIBS)
+check_PROGRAMS += t/unit/2003-log-faults.tap
+t_unit_2003_log_faults_tap_SOURCES = t/unit/2003-log-faults.c
+t_unit_2003_log_faults_tap_LDADD = $(QUEUE_TEST_LIBS)

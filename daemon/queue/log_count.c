@@ -90,7 +90,7 @@ static struct log_sum *sum_of(struct log *l, struct log_seg *s, uint32_t table)
 		memset(l->slots + l->n_slots, 0, (n - l->n_slots) * sizeof(*l->slots));
 		l->n_slots = n;
 	}
-	if (l->slots_of != s) {
+	if (l->slots_of != s || !s->n_sums) { /* a new segment may have an old one's address */
 		memset(l->slots, 0, l->n_slots * sizeof(*l->slots));
 		l->slots_of = s;
 	}
@@ -105,7 +105,7 @@ static struct log_sum *sum_of(struct log *l, struct log_seg *s, uint32_t table)
 	return &s->sums[l->slots[table] - 1];
 }
 
-static void add_mark(struct log_seg *s, uint64_t offset, uint64_t pos)
+void log_add_mark(struct log_seg *s, uint64_t offset, uint64_t pos)
 {
 	if (s->n_marks && s->marks[s->n_marks - 1].pos / SEG_PIECE == pos / SEG_PIECE)
 		return;
@@ -114,6 +114,14 @@ static void add_mark(struct log_seg *s, uint64_t offset, uint64_t pos)
 		s->marks = xreallocarray(s->marks, s->cap_marks, sizeof(*s->marks));
 	}
 	s->marks[s->n_marks++] = (struct log_mark){offset, pos};
+}
+
+void log_count_table(struct log *l, struct log_seg *s, uint32_t source, struct str name, uint64_t records, uint64_t lines)
+{
+	struct log_sum *sum = sum_of(l, s, table_id(l, source, name));
+
+	sum->records += records;
+	sum->lines += lines;
 }
 
 int log_count_unit(struct log *l, struct log_seg *s, uint64_t pos, const char *body, size_t len, uint32_t n, struct err *e)
@@ -127,16 +135,12 @@ int log_count_unit(struct log *l, struct log_seg *s, uint64_t pos, const char *b
 			return err_set(e, ERR_CORRUPT, "the request at %" PRIu64 " is not made of %" PRIu32 " queue records", pos, n);
 	at = 0;
 	for (uint32_t i = 0; i < n; i++, at += used) {
-		struct log_sum *sum;
-
 		if (qrec_peek(body + at, len - at, &r, &used, e))
 			return -1;
-		sum = sum_of(l, s, table_id(l, r.source_id, r.table));
-		sum->records += r.records;
-		sum->lines += r.lines;
+		log_count_table(l, s, r.source_id, r.table, r.records, r.lines);
 		s->newest_received = MAX(s->newest_received, r.received_at);
 	}
-	add_mark(s, s->end, pos);
+	log_add_mark(s, s->end, pos);
 	s->end += n;
 	return 0;
 }

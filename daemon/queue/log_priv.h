@@ -1,5 +1,5 @@
 /*
- * log_priv.h - what the files of the embedded log share (queue_log.c, log_recover.c, log_spare.c, log_read.c, log_count.c). One lock guards what several threads see; no
+ * log_priv.h - what the files of the embedded log share (queue_log.c, log_recover.c, log_spare.c, log_read.c, log_count.c, log_index.c). One lock guards what several threads see; no
  * file is touched while it is held. Threads: W = the writer only, L = under the lock.
  */
 #ifndef STITCH_QUEUE_LOG_PRIV_H
@@ -71,6 +71,8 @@ struct log {
 	unsigned n_ready;
 	uint64_t recycled[LOG_SPARES_MAX]; /* L; old numbers */
 	unsigned n_recycled;
+	struct log_seg **unindexed;	   /* L; segments that are over and have no index file yet, a reference each */
+	size_t n_unindexed, cap_unindexed;
 	uint64_t next_number; /* L */
 	uint64_t next_size;   /* L; new files begin small, so that an idle installation stays small */
 	uint64_t leftover;    /* L; an empty file with the highest number: unlinked when a higher one is there; 0: none */
@@ -99,10 +101,18 @@ struct log_seg *log_seg_new(uint64_t number, uint64_t epoch, uint64_t size, uint
 void log_seg_unref(struct log *l, struct log_seg *s); /* takes the lock */
 void log_seg_free(struct log_seg *s);
 void log_seg_push(struct log *l, struct log_seg *s); /* L */
+void log_add_mark(struct log_seg *s, uint64_t offset, uint64_t pos); /* L; ignored when there is one for this MiB */
+void log_count_table(struct log *l, struct log_seg *s, uint32_t source, struct str name, uint64_t records, uint64_t lines); /* L */
 /* A unit at pos became durable: marks, sums, end. L, writer's thread (or the start). */
 int log_count_unit(struct log *l, struct log_seg *s, uint64_t pos, const char *body, size_t len, uint32_t n, struct err *e) MUST_CHECK;
 uint64_t log_mark_before(const struct log_seg *s, uint64_t offset); /* L; from where to look for an offset */
 int log_tally(struct queue *q, uint32_t partition, uint64_t from, uint64_t to, queue_tally_fn *fn, void *arg, struct err *e) MUST_CHECK;
+
+/* log_index.c */
+struct log_seg *log_index_read(struct log *l, const struct seg_header *h, uint64_t size); /* NULL: read the segment */
+void log_index_later(struct log *l, struct log_seg *s);	 /* L; s is over */
+bool log_index_one(struct log *l);			 /* write one that waits; false: none did */
+void log_index_unlink(const struct log *l, uint64_t number);
 
 /* log_recover.c: reads what is there; sets end, segs, recycled, next_number, the queue's id. */
 int log_recover(struct log *l, uint64_t first_offset, struct err *e) MUST_CHECK;

@@ -29,7 +29,7 @@ struct numbers {
 };
 
 struct found {
-	struct numbers segments, recycled;
+	struct numbers segments, recycled, indexes;
 	uint64_t highest;
 	bool changed; /* something was unlinked: the folder must be synced */
 };
@@ -77,6 +77,8 @@ static int look(struct log *l, struct found *f, struct err *e)
 			add_number(&f->segments, number);
 		else if (!seg_name_parse(de->d_name, SEG_RECYCLED, &number))
 			add_number(&f->recycled, number);
+		else if (!seg_name_parse(de->d_name, SEG_INDEX, &number))
+			add_number(&f->indexes, number);
 		else if (seg_name_parse(de->d_name, DAMAGED, &number))
 			continue;
 		f->highest = MAX(f->highest, number);
@@ -190,55 +192,94 @@ static int put_aside(struct log *l, struct found *f, uint64_t number, const char
 	return rc;
 }
 
+static int header_of(int fd, uint64_t number, struct seg_header *h, struct err *e)
+{
+	if (seg_header_read(fd, h, e))
+		return -1;
+	if (h->number != number)
+		return err_set(e, ERR_CORRUPT, "its header is that of number %" PRIu64, h->number);
+	return 0;
+}
+
+/* Read it whole, cold. A start does not know whether a write to it was refused, so it is never recycled. */
+static struct log_seg *scan_file(struct log *l, int fd, const struct seg_header *h, uint64_t size, uint64_t limit, struct err *e)
+{
+	struct seg_window w = {.fd = fd, .ahead = WINDOW, .epoch = h->epoch, .limit = size};
+	struct log_seg *s = log_seg_new(h->number, h->epoch, size, 0);
+
+	s->failed = true;
+	if (scan(l, s, &w, limit, e)) {
+		log_seg_free(s);
+		s = NULL;
+	}
+	buf_free(&w.buf);
+	return s;
+}
+
 /* 0 and *out (NULL: no record in it), or -1. */
 static int read_segment(struct log *l, struct found *f, uint64_t number, uint64_t limit, struct log_seg **out, struct err *e)
 {
 	char *path = log_path(l, number, SEG_SUFFIX);
-	struct seg_window w = {.fd = open(path, O_RDONLY | O_CLOEXEC), .ahead = WINDOW};
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = -1;
 	struct log_seg *s = NULL;
 	struct err why = ERR_INIT;
 	struct seg_header h;
 	struct stat st;
-	int rc = -1;
 
 	*out = NULL;
-	if (w.fd < 0 || fstat(w.fd, &st)) {
+	if (fd < 0 || fstat(fd, &st)) {
 		err_errno(e, errno, "%s", path);
 		goto out;
 	}
-	if (go_cold(w.fd, e)) {
-		err_wrap(e, "%s", path);
-		goto out;
-	}
-	rc = seg_header_read(w.fd, &h, &why);
-	if (!rc && h.number != number)
-		rc = err_set(&why, ERR_CORRUPT, "its header is that of number %" PRIu64, h.number);
-	if (rc) {
+	if (header_of(fd, number, &h, &why)) {
 		rc = why.code == ERR_CORRUPT ? put_aside(l, f, number, why.text, e) : err_set(e, why.code, "%s: %s", path, why.text);
 		goto out;
 	}
 	if (memcmp(h.queue_id, l->q.id, QUEUE_ID_LEN) != 0) {
-		rc = err_set(e, ERR_CORRUPT, "%s belongs to another queue: move it away, or give each queue a folder of its own", path);
+		err_set(e, ERR_CORRUPT, "%s belongs to another queue: move it away, or give each queue a folder of its own", path);
 		goto out;
 	}
-	s = log_seg_new(number, h.epoch, (uint64_t)st.st_size, 0);
-	s->failed = true; /* nobody knows whether a write to it was refused: never recycled */
-	w.epoch = h.epoch;
-	w.limit = (uint64_t)st.st_size;
-	rc = scan(l, s, &w, limit, e);
-	if (rc)
-		err_wrap(e, "%s", path);
-	if (!rc && s->first != s->end) {
+	s = log_index_read(l, &h, (uint64_t)st.st_size);
+	if (s && s->end > limit) {
+		log_seg_free(s);
+		s = NULL;
+	}
+	if (!s) {
+		if (go_cold(fd, e) == 0 && header_of(fd, number, &h, e) == 0)
+			s = scan_file(l, fd, &h, (uint64_t)st.st_size, limit, e);
+		if (!s) {
+			err_wrap(e, "%s", path);
+			goto out;
+		}
+		if (s->first != s->end)
+			log_index_later(l, s);
+	}
+	rc = 0;
+	if (s->first != s->end) {
 		*out = s;
 		s = NULL;
 	}
 out:
 	log_seg_free(s);
-	buf_free(&w.buf);
-	if (w.fd >= 0)
-		close(w.fd);
+	if (fd >= 0)
+		close(fd);
 	free(path);
 	return rc;
+}
+
+/* Indexes of segments that are gone. */
+static int read_indexes(struct log *l, struct found *f, struct err *e)
+{
+	for (size_t i = 0; i < f->indexes.count; i++) {
+		char *name = seg_name(f->indexes.n[i], SEG_INDEX), *path = log_path(l, f->indexes.n[i], SEG_SUFFIX);
+		int rc = access(path, F_OK) == 0 ? 0 : drop(l, f, name, e);
+
+		free(path);
+		free(name);
+		if (rc)
+			return -1;
+	}
+	return 0;
 }
 
 /* --- all of them --- */
@@ -303,16 +344,26 @@ static int read_recycled(struct log *l, struct found *f, struct err *e)
 	return 0;
 }
 
+/* Legal when a first offset was asked for; else a segment was damaged or taken away, and somebody must hear of it. */
+static void tell_gaps(const struct log *l)
+{
+	for (size_t i = 1; i < l->n_segs; i++)
+		if (l->segs[i]->first > l->segs[i - 1]->end)
+			log_warn("queue: %s holds no offsets %" PRIu64 " to %" PRIu64 ": never given, or lost with a damaged segment", l->dir, l->segs[i - 1]->end,
+				l->segs[i]->first - 1);
+}
+
 int log_recover(struct log *l, uint64_t first_offset, struct err *e)
 {
 	struct found f = {.highest = 0};
 	uint64_t end = first_offset;
 	int rc = -1;
 
-	if (look(l, &f, e) || load_id(l, &f, e) || read_segments(l, &f, e) || read_recycled(l, &f, e))
+	if (look(l, &f, e) || load_id(l, &f, e) || read_segments(l, &f, e) || read_recycled(l, &f, e) || read_indexes(l, &f, e))
 		goto out;
 	if (f.changed && file_sync_dir(l->dir, e))
 		goto out;
+	tell_gaps(l);
 	if (l->n_segs)
 		end = MAX(end, l->segs[l->n_segs - 1]->end);
 	atomic_store(&l->end, end);
@@ -322,5 +373,6 @@ int log_recover(struct log *l, uint64_t first_offset, struct err *e)
 out:
 	free(f.segments.n);
 	free(f.recycled.n);
+	free(f.indexes.n);
 	return rc;
 }

@@ -121,8 +121,14 @@ static void *spare_run(void *arg)
 	while (!l->stopping) {
 		int64_t rest = 0, until;
 
-		if (l->n_ready >= l->want_spares) {
+		if (l->n_ready >= l->want_spares && !l->n_unindexed) {
 			timed_wait(l, now_get().mono + RETRY);
+			continue;
+		}
+		if (l->n_ready >= l->want_spares) {
+			pthread_mutex_unlock(&l->lock);
+			log_index_one(l);
+			pthread_mutex_lock(&l->lock);
 			continue;
 		}
 		pthread_mutex_unlock(&l->lock);
@@ -301,6 +307,7 @@ int log_trim(struct queue *q, uint32_t partition, uint64_t below, struct err *e)
 		/* a short disk gets the space back */
 		if (reuse && log_space(l, l->segment_bytes, NULL))
 			reuse = false;
+		log_index_unlink(l, s->number);
 		rc = reuse ? recycle(l, s, e) : discard(l, s, e);
 		log_seg_unref(l, s);
 	}

@@ -60,6 +60,10 @@ static void end_segment(struct log *l, bool failed)
 	pthread_mutex_lock(&l->lock);
 	s->failed = failed;
 	empty = s->first == s->end && l->n_segs > 1;
+	if (s->first != s->end && !failed) {
+		log_index_later(l, s);
+		pthread_cond_broadcast(&l->changed);
+	}
 	if (empty) {
 		assert(l->segs[l->n_segs - 1] == s);
 		l->n_segs--;
@@ -74,6 +78,8 @@ static void end_segment(struct log *l, bool failed)
 		free(path);
 		log_seg_unref(l, s);
 	}
+	while (!l->threads && log_index_one(l))
+		;
 }
 
 static int begin_segment(struct log *l, struct err *e)
@@ -306,6 +312,7 @@ static void log_free(struct log *l)
 	map_free(&l->table_ids, NULL);
 	free(l->tables);
 	free(l->segs);
+	free(l->unindexed);
 	free(l->slots);
 	mailbox_free(l->stage.mb);
 	if (l->lock_fd >= 0)
@@ -377,7 +384,9 @@ static void log_close(struct queue *q)
 	struct log *l = log_of(q);
 
 	log_stop(q);
-	end_segment(l, true);
+	end_segment(l, false);
+	while (log_index_one(l))
+		;
 	log_free(l);
 }
 

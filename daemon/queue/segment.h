@@ -16,6 +16,7 @@
 #define SEG_UNIT_HEAD 48u
 #define SEG_SUFFIX ".seg" /* a segment: NUMBER.seg */
 #define SEG_RECYCLED ".old" /* a trimmed one whose blocks are used again, under its old number */
+#define SEG_INDEX ".idx" /* what a segment that is over holds */
 #define SEG_TMP ".tmp-" /* as shared/file.c: a start unlinks them */
 
 struct seg_header {

@@ -172,6 +172,10 @@ static void test_torn(void)
 	path = qtest_file(dir, SEG_SUFFIX, 0);
 	flip(path, SEG_BLOCK * 4 + 600); /* in the fourth group */
 	expect(0, 2, 3, UINT64_MAX, 0, "a damaged last group is not there");
+	free(path);
+	fresh();
+	make_segment(1, 77, 0, 4, 0);
+	path = qtest_file(dir, SEG_SUFFIX, 0);
 	flip(path, SEG_BLOCK * 2 + 600);
 	expect(0, 0, 1, UINT64_MAX, 0, "nothing behind a damaged group is there");
 	free(path);
@@ -345,6 +349,71 @@ static void test_trim_and_recycle(void)
 	queue_close(q);
 }
 
+static void add(uint32_t source, struct str table, uint64_t records, uint64_t lines, void *arg)
+{
+	(void)source;
+	(void)table;
+	(void)lines;
+	*(uint64_t *)arg += records;
+}
+
+/* Segments that are over are not read again at a start; what a reader takes from them is checked all the same. */
+static void test_index(void)
+{
+	struct queue *q;
+	struct queue_reader *r;
+	struct qrec rec;
+	struct err e = ERR_INIT;
+	uint64_t offset, sum = 0, want = 0;
+	char *path;
+	int rc;
+
+	fresh();
+	q = open_queue(0);
+	for (unsigned i = 0; i < 20; i++, want += i % 7 + 1)
+		qtest_append(q, 1, i % 2 ? "a" : "b", 1, 120000, i, NULL);
+	for (want = 0, offset = 0; offset < 20; offset++)
+		want += offset % 7 + 1;
+	queue_close(q);
+	is_int(3, qtest_count(dir, SEG_INDEX), "three segments, three indexes");
+	path = qtest_file(dir, SEG_SUFFIX, 0);
+	flip(path, SEG_BLOCK + 3 * 122880 + 700);
+	q = open_queue(0);
+	ok(queue_begin(q, 0) == 0 && queue_end(q, 0) == 20, "a start takes the indexes' word");
+	ok(!queue_tally(q, 0, 0, 20, add, &sum, &e) && sum == want, "the sums are in them (%s)", e.text);
+	sum = 0;
+	ok(!queue_tally(q, 0, 5, 15, add, &sum, &e) && sum && sum < want, "a part of them too (%s)", e.text);
+	r = queue_reader_open(q, 0, 0, &e);
+	for (unsigned i = 0; i < 3; i++)
+		ok(queue_read(r, &rec, &offset, &e) == 1 && offset == i && qtest_body_is(&rec, 120000, i), "record %u is sound", i);
+	rc = queue_read(r, &rec, &offset, &e);
+	ok(rc == -1 && e.code == ERR_CORRUPT && offset == 3, "the rotten one is told (%s)", e.text);
+	ok(queue_read(r, &rec, &offset, &e) == -1 && offset == 3, "again and again");
+	ok(!queue_reader_seek(r, 4, &e) && queue_read(r, &rec, &offset, &e) == 1 && offset == 4 && qtest_body_is(&rec, 120000, 4), "the next one can be read");
+	queue_reader_close(r);
+	queue_close(q);
+	free(path);
+	path = qtest_file(dir, SEG_INDEX, 0);
+	flip(path, 90);
+	free(path);
+	path = qtest_file(dir, SEG_INDEX, 1);
+	flip(path, 90);
+	q = open_queue(0);
+	queue_reader_close(queue_reader_open(q, 0, 0, &e));
+	is_int(20, (int64_t)queue_end(q, 0), "damaged indexes cost a reading, no record of a sound segment");
+	ok(!queue_trim(q, 0, 20, &e), "trim");
+	queue_close(q);
+	is_int(qtest_count(dir, SEG_SUFFIX), qtest_count(dir, SEG_INDEX), "an index goes with its segment");
+	free(path);
+	path = xasprintf("%s/%020d" SEG_INDEX, dir, 77);
+	rc = open(path, O_CREAT | O_WRONLY, 0600);
+	close(rc);
+	q = open_queue(0);
+	ok(access(path, F_OK) != 0, "an index without a segment is unlinked");
+	queue_close(q);
+	free(path);
+}
+
 int main(void)
 {
 	plan_lazy();
@@ -356,6 +425,7 @@ int main(void)
 	test_epoch();
 	test_leftovers();
 	test_trim_and_recycle();
+	test_index();
 	qtest_remove(dir);
 	free(dir);
 	return done_testing();
