@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -29,20 +30,48 @@ void file_sync_failed(void)
 	atomic_fetch_add(&sync_failures, 1);
 }
 
+/* Held shared by a sync until its failure is counted, and for a moment alone by who must know of all that are under way. New ones wait
+ * behind the latter, or a busy disk would keep it waiting for ever. */
+static pthread_rwlock_t syncing = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+uint64_t file_sync_failures_settled(void)
+{
+	pthread_rwlock_wrlock(&syncing);
+	pthread_rwlock_unlock(&syncing);
+	return file_sync_failures();
+}
+
+void file_sync_begin(void)
+{
+	pthread_rwlock_rdlock(&syncing);
+}
+
+void file_sync_end(void)
+{
+	pthread_rwlock_unlock(&syncing);
+}
+
+static int counted(int (*sync)(int fd), int fd, const char *name, struct err *e)
+{
+	int failed, errnum;
+
+	file_sync_begin();
+	failed = sync(fd);
+	errnum = errno;
+	if (failed)
+		file_sync_failed();
+	file_sync_end();
+	return failed ? err_errno(e, errnum, "%s", name) : 0;
+}
+
 int file_fdatasync(int fd, struct err *e)
 {
-	if (fdatasync(fd) == 0)
-		return 0;
-	file_sync_failed();
-	return err_errno(e, errno, "fdatasync");
+	return counted(fdatasync, fd, "fdatasync", e);
 }
 
 int file_fsync(int fd, struct err *e)
 {
-	if (fsync(fd) == 0)
-		return 0;
-	file_sync_failed();
-	return err_errno(e, errno, "fsync");
+	return counted(fsync, fd, "fsync", e);
 }
 
 int file_sync_dir(const char *path, struct err *e)
@@ -275,8 +304,9 @@ int file_go_cold(int fd, struct err *e)
 		struct timespec wait = {.tv_nsec = 5 * NSEC_PER_MSEC};
 
 		/* its result does not matter here: it leaves no dirty page, which is what is wanted */
-		if (fdatasync(fd))
-			file_sync_failed();
+		if (counted(fdatasync, fd, "fdatasync", NULL)) {
+			/* counted, that is enough */
+		}
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 		if (resident(fd, (size_t)st.st_size) == 0)
 			return 0;

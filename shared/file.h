@@ -22,7 +22,13 @@ int file_sync_dir(const char *path, struct err *e) MUST_CHECK;
 int file_fdatasync(int fd, struct err *e) MUST_CHECK; /* every sync in the tree goes through these two: counted */
 int file_fsync(int fd, struct err *e) MUST_CHECK;
 uint64_t file_sync_failures(void);
+/* The same after waiting for the syncs that other threads have under way: one of them may have been told of a failed flush that took our bytes with it,
+ * and its thread not yet have counted it. */
+uint64_t file_sync_failures_settled(void);
 void file_sync_failed(void); /* for libraries that sync by themselves (SQLite) */
+/* Around a library's call that syncs (a COMMIT): its failure, if any, is told by file_sync_failed() in between. */
+void file_sync_begin(void);
+void file_sync_end(void);
 int file_write_all(int fd, const void *p, size_t n, int64_t offset, struct err *e) MUST_CHECK; /* offset < 0: write at the position */
 int file_read_all(int fd, void *p, size_t n, int64_t offset, struct err *e) MUST_CHECK;	       /* short file: -1, ERR_CORRUPT */
 /* An exclusive lock on DIR/NAME, held until the descriptor is closed; -1 with ERR_STATE and the holder's pid when it is taken. */

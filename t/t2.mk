@@ -13,3 +13,11 @@ t_unit_2002_log_recover_tap_LDADD = $(QUEUE_TEST_LIBS)
 check_PROGRAMS += t/unit/2003-log-faults.tap
 t_unit_2003_log_faults_tap_SOURCES = t/unit/2003-log-faults.c
 t_unit_2003_log_faults_tap_LDADD = $(QUEUE_TEST_LIBS)
+noinst_PROGRAMS += t/lib/logdriver
+t_lib_logdriver_SOURCES = t/lib/logdriver.c
+t_lib_logdriver_LDADD = $(QUEUE_TEST_LIBS)
+dist_check_SCRIPTS += t/sh/t2900-log-faults.t
+EXTRA_DIST += t/lib/log-faults.sh
+.PHONY: log-faults
+log-faults: t/lib/logdriver
+	ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/t2900-log-faults.t

@@ -108,7 +108,7 @@ static int lengthen(struct log *l, uint64_t need, struct err *e)
 	if (rc)
 		return rc;
 	rc = seg_extend(l->fd, size, to, e);
-	if (!rc && file_sync_failures() != failures)
+	if (!rc && file_sync_failures_settled() != failures)
 		rc = err_set(e, ERR_IO, "a sync of another file failed meanwhile");
 	if (rc) {
 		err_wrap(e, "segment for a large request");
@@ -172,7 +172,7 @@ static int write_group(struct log *l, struct group *g, struct err *e)
 	metric_add(queue_sync_ns_total, now_get().mono - before);
 	if (rc)
 		return rc;
-	if (file_sync_failures() != failures)
+	if (file_sync_failures_settled() != failures)
 		return err_set(e, ERR_IO, "a sync of another file on this disk failed while this group was written");
 	return 0;
 }

@@ -96,7 +96,7 @@ static int give_name(const char *dir, const char *from, const char *to, uint64_t
 {
 	if (file_rename(dir, from, to, e))
 		return -1;
-	if (file_sync_failures() != failures)
+	if (file_sync_failures_settled() != failures)
 		return err_set(e, ERR_IO, "a sync of another file failed while segment %s was made: what was written may be lost", to);
 	CRASHPOINT("queue-segment-made");
 	return 0;
