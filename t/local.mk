@@ -19,6 +19,7 @@ include t/t6.mk
 include t/t7.mk
 include t/t8.mk
 include t/t9.mk
+include t/fuzz/local.mk
 
 TESTS += $(check_PROGRAMS) $(dist_check_SCRIPTS)
 EXTRA_DIST += t/lib/test-lib.sh t/threads.list t/tsan.supp

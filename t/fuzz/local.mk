@@ -1,0 +1,26 @@
+# Fuzz targets. Each is built twice: t/fuzz/NAME.tap replays its corpus in `make check`; with --enable-fuzzing (CC=clang) t/fuzz/NAME is libFuzzer's, run by
+# `make fuzz SECONDS=60`. New finds go to t/fuzz/corpus/NAME.
+FUZZ_TARGETS =
+EXTRA_DIST += t/fuzz/corpus
+
+FUZZ_TARGETS += queue-record queue-log
+check_PROGRAMS += t/fuzz/queue-record.tap t/fuzz/queue-log.tap
+t_fuzz_queue_record_tap_SOURCES = t/fuzz/replay.c t/fuzz/queue-record.c
+t_fuzz_queue_record_tap_LDADD = $(QUEUE_TEST_LIBS)
+t_fuzz_queue_log_tap_SOURCES = t/fuzz/replay.c t/fuzz/queue-log.c
+t_fuzz_queue_log_tap_LDADD = $(QUEUE_TEST_LIBS)
+
+if FUZZING
+noinst_PROGRAMS += t/fuzz/queue-record t/fuzz/queue-log
+t_fuzz_queue_record_SOURCES = t/fuzz/queue-record.c
+t_fuzz_queue_record_LDADD = $(QUEUE_TEST_LIBS)
+t_fuzz_queue_record_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_queue_log_SOURCES = t/fuzz/queue-log.c
+t_fuzz_queue_log_LDADD = $(QUEUE_TEST_LIBS)
+t_fuzz_queue_log_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
+.PHONY: fuzz
+fuzz:
+	for t in $(FUZZ_TARGETS); do $(MAKE) t/fuzz/$$t && mkdir -p t/fuzz/found/$$t && \
+		./t/fuzz/$$t -max_total_time=$${SECONDS:-60} -max_len=65536 t/fuzz/found/$$t $(top_srcdir)/t/fuzz/corpus/$$t || exit 1; done
