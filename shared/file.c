@@ -69,8 +69,23 @@ int file_fdatasync(int fd, struct err *e)
 	return counted(fdatasync, fd, "fdatasync", e);
 }
 
+/* Writing a large file out takes long and flushes nothing: it is done before the lock is taken, so that nobody has to wait for it who only wants to
+ * know of flushes. Its error is told here and would not be told again. */
+static int write_out(int fd)
+{
+	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) == 0)
+		return 0;
+	return errno == EIO || errno == ENOSPC || errno == EDQUOT ? -1 : 0; /* a folder, or a file system that cannot */
+}
+
 int file_fsync(int fd, struct err *e)
 {
+	if (write_out(fd)) {
+		int errnum = errno;
+
+		file_sync_failed();
+		return err_errno(e, errnum, "fsync");
+	}
 	return counted(fsync, fd, "fsync", e);
 }
 

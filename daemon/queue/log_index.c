@@ -151,7 +151,8 @@ bool log_index_one(struct log *l)
 	pthread_mutex_lock(&l->lock);
 	if (l->n_unindexed) {
 		s = l->unindexed[--l->n_unindexed];
-		gone = s->gone;
+		/* what a start read may have come from the device's cache: a flush that failed since can have dropped it */
+		gone = s->gone || (s->failed && file_sync_failures() != l->failures_at_open);
 		encode(l, s, &b);
 	}
 	pthread_mutex_unlock(&l->lock);

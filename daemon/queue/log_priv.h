@@ -59,6 +59,7 @@ struct log {
 	int lock_fd;
 	uint64_t segment_bytes, reserve;
 	unsigned want_spares;
+	uint64_t failures_at_open; /* of syncs */
 	_Atomic uint64_t end;  /* the high watermark */
 	_Atomic uint64_t room; /* bytes left in the active segment */
 	_Atomic uint64_t groups, records, sealed;

@@ -111,6 +111,39 @@ static int64_t attempt(struct log *l, unsigned *failed)
 	return rc && (*failed > 1 || e.code == ERR_FULL) ? RETRY : 0;
 }
 
+/* Below the reserve recycled files are space that others need more. */
+static void give_back(struct log *l)
+{
+	while (log_space(l, 0, NULL)) {
+		uint64_t number = 0;
+		char *path;
+
+		pthread_mutex_lock(&l->lock);
+		if (l->n_recycled)
+			number = l->recycled[--l->n_recycled];
+		pthread_mutex_unlock(&l->lock);
+		if (!number)
+			break;
+		path = log_path(l, number, SEG_RECYCLED);
+		if (unlink(path))
+			log_warn("queue: cannot unlink %s: %s", path, errno_text(errno));
+		free(path);
+	}
+}
+
+/* What there is to do but for new segments. L, given up meanwhile. */
+static void idle_work(struct log *l)
+{
+	bool more;
+
+	pthread_mutex_unlock(&l->lock);
+	more = log_index_one(l);
+	give_back(l);
+	pthread_mutex_lock(&l->lock);
+	if (!more && !l->stopping && l->n_ready >= l->want_spares && !l->n_unindexed)
+		timed_wait(l, now_get().mono + RETRY);
+}
+
 static void *spare_run(void *arg)
 {
 	struct log *l = arg;
@@ -121,14 +154,8 @@ static void *spare_run(void *arg)
 	while (!l->stopping) {
 		int64_t rest = 0, until;
 
-		if (l->n_ready >= l->want_spares && !l->n_unindexed) {
-			timed_wait(l, now_get().mono + RETRY);
-			continue;
-		}
 		if (l->n_ready >= l->want_spares) {
-			pthread_mutex_unlock(&l->lock);
-			log_index_one(l);
-			pthread_mutex_lock(&l->lock);
+			idle_work(l);
 			continue;
 		}
 		pthread_mutex_unlock(&l->lock);

@@ -346,6 +346,7 @@ static struct queue *log_open(const struct queue_config *c, const char *rest, st
 	if (l->lock_fd < 0)
 		goto fail;
 	choose_sizes(l, c);
+	l->failures_at_open = file_sync_failures();
 	if (log_recover(l, c->first_offset, e))
 		goto fail;
 	log_note_sizes(l);

@@ -168,6 +168,6 @@ for ((r = 1; r <= rounds; r++)); do
 	fi
 done
 total=$acked
-echo "$kind: $((r - 1)) rounds, $total acknowledged, $bad bad (seed $seed)"
+echo "$kind: $((r - 1)) rounds, $total acknowledged, $(grep -c "sealed before" "$w/err" 2>/dev/null) segments sealed, $bad bad (seed $seed)"
 finish
 [ "$bad" = 0 ]

@@ -417,7 +417,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: logdriver run DIR JOURNAL MS RUN | drain DIR JOURNAL RUN | check JOURNAL\n");
 		return 2;
 	}
-	log_setup(getenv("LOGDRIVER_DEBUG") ? LOG_LVL_DEBUG : 0, LOG_FMT_TEXT);
+	log_setup(LOG_LVL_ERR, LOG_FMT_TEXT);
 	d.dir = argv[2];
 	d.journal = open(argv[3], O_WRONLY | O_CREAT | O_APPEND, 0600);
 	d.run = number(argv[argc - 1]);

@@ -34,8 +34,22 @@ static bool bad_luck(void)
 	return n && x % (unsigned)n == 0;
 }
 
+static _Thread_local bool late;
+static _Atomic bool late_begun, other_synced;
+
 int fdatasync(int fd)
 {
+	if (late) {
+		/* the flush has failed, and this thread is told of it only after another's sync has gone well */
+		atomic_store(&late_begun, true);
+		while (!atomic_load(&other_synced))
+			usleep(100);
+		usleep(20000);
+		errno = EIO;
+		return -1;
+	}
+	if (atomic_load(&late_begun))
+		atomic_store(&other_synced, true);
 	if (atomic_load(&other_fails) > 0 && atomic_fetch_sub(&other_fails, 1) > 0)
 		file_sync_failed(); /* as if another file's sync had failed meanwhile */
 	if ((atomic_load(&fail_fdatasync) > 0 && atomic_fetch_sub(&fail_fdatasync, 1) > 0) || bad_luck()) {
@@ -125,6 +139,33 @@ static void one_fault(_Atomic int *fault, const char *name)
 	queue_close(q);
 	q = open_queue(0);
 	expect_records(q, seeds, 3, name);
+	queue_close(q);
+}
+
+static void *sync_late(void *arg)
+{
+	late = true;
+	if (!file_fdatasync(*(int *)arg, NULL))
+		bail("it was to fail");
+	return NULL;
+}
+
+static void test_settled(void)
+{
+	struct queue *q;
+	pthread_t t;
+	int fd = -1;
+
+	fresh();
+	q = open_queue(0);
+	is_int(ERR_NONE, qtest_append(q, 1, "t", 1, 1000, 1, NULL), "a segment is there");
+	pthread_create(&t, NULL, sync_late, &fd);
+	while (!atomic_load(&late_begun))
+		usleep(100);
+	is_int(ERR_IO, qtest_append(q, 1, "t", 1, 1000, 2, NULL), "a sync that is under way in another thread is waited for, its failure counts");
+	pthread_join(t, NULL);
+	atomic_store(&late_begun, false);
+	is_int(ERR_NONE, qtest_append(q, 1, "t", 1, 1000, 2, NULL), "then it goes on");
 	queue_close(q);
 }
 
@@ -341,6 +382,7 @@ int main(void)
 	one_fault(&fail_fdatasync, "a failed sync");
 	one_fault(&fail_pwritev, "a refused write");
 	one_fault(&other_fails, "another file's failed sync");
+	test_settled();
 	test_making();
 	test_full();
 	test_threads(0, "threads");
