@@ -16,11 +16,11 @@ t_unit_2003_log_faults_tap_LDADD = $(QUEUE_TEST_LIBS)
 noinst_PROGRAMS += t/lib/logdriver
 t_lib_logdriver_SOURCES = t/lib/logdriver.c
 t_lib_logdriver_LDADD = $(QUEUE_TEST_LIBS)
-dist_check_SCRIPTS += t/sh/t2900-log-faults.t
+dist_check_SCRIPTS += t/sh/t2900-log-faults.t t/sh/t2901-log-crash.t
 EXTRA_DIST += t/lib/log-faults.sh
 .PHONY: log-faults
 log-faults: t/lib/logdriver
-	ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/t2900-log-faults.t
+	ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/t2900-log-faults.t t/sh/t2901-log-crash.t
 # figures: make t/perf/queue-append && t/perf/queue-append DIR
 EXTRA_PROGRAMS = t/perf/queue-append
 t_perf_queue_append_SOURCES = t/perf/queue-append.c

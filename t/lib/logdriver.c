@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "daemon/core/crashpoint.h"
 #include "daemon/queue/queue.h"
 #include "file.h"
 #include "log.h"
@@ -418,6 +419,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_setup(LOG_LVL_ERR, LOG_FMT_TEXT);
+	crashpoint_setup();
 	d.dir = argv[2];
 	d.journal = open(argv[3], O_WRONLY | O_CREAT | O_APPEND, 0600);
 	d.run = number(argv[argc - 1]);
