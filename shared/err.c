@@ -68,8 +68,9 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(e->text))
-		snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", was);
+	/* what does not fit is cut; the result is looked at because compilers warn of that otherwise */
+	if (n >= 0 && (size_t)n < sizeof(e->text) && snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", was) < 0)
+		e->text[n] = '\0';
 	return -1;
 }
 
