@@ -18,8 +18,10 @@ static void nap(int64_t ns)
 	nanosleep(&ts, NULL);
 }
 
-static void job_is_there(struct app *a)
+static void job_is_there(void *arg)
 {
+	struct app *a = arg;
+
 	if (a->spool)
 		spool_wake(a->spool);
 }
@@ -74,6 +76,7 @@ static int start_streamery(struct app *a, struct err *e)
 		.memory_bytes = MAX(c->memory_limit / 8, 2 * QREC_MAX),
 		.idle_cut_delay = c->idle_cut_delay,
 		.uploads = 4,
+		.run_id = a->run_id,
 	};
 
 	a->store_stage = store_stage_new(a->store);
@@ -81,6 +84,7 @@ static int start_streamery(struct app *a, struct err *e)
 	if (!a->streamery)
 		return err_wrap(e, "streamery");
 	queue_on_durable(a->queue, streamery_wake, a->streamery);
+	streamery_on_commit(a->streamery, job_is_there, a);
 	return stage_start(store_stage_stage(a->store_stage), e);
 }
 

@@ -1,7 +1,7 @@
 /*
  * store.h - batch files: put, get, stat, delete, list by name ("1/orders/0-00…-….jsonl.zst"), behind one interface (dir:, mem:, later s3:).
  * A put is durable and whole when it returns 0; the same name may be put again with the same bytes. Names: [A-Za-z0-9_.%/-], no "..", no leading "/".
- * The functions block; they are called by the store stage's thread (put, delete, list) or, for store_open, by any thread.
+ * No part of a name is empty or begins with a dot. The functions block and may be called from any thread; one name is put by one thread at a time.
  */
 #ifndef STITCH_STORE_H
 #define STITCH_STORE_H

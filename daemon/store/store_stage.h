@@ -10,7 +10,7 @@
 
 enum store_job_kind { STORE_PUT, STORE_DELETE };
 
-/* Owned by the asker before and after; by the stage between. reply_kind is copied into msg.kind of the answer. */
+/* Allocated by itself (store_job_free). Owned by the asker before and after; by the stage between. reply_kind is copied into msg.kind of the answer. */
 struct store_job {
 	struct msg msg;
 	enum store_job_kind op;
@@ -21,10 +21,12 @@ struct store_job {
 	struct err err; /* in the answer */
 };
 
+void store_job_free(struct store_job *j);
+
 struct store_stage;
 struct store_stage *store_stage_new(struct store *s) MUST_CHECK;
 struct stage *store_stage_stage(struct store_stage *st);
 int store_stage_put(struct store_stage *st, struct store_job *j) MUST_CHECK; /* -1: full, try later */
-void store_stage_free(struct store_stage *st); /* stopped; frees unanswered jobs by dropping them (their owner is stopped first) */
+void store_stage_free(struct store_stage *st); /* stopped; frees unanswered jobs (their asker is stopped) */
 
 #endif

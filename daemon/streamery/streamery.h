@@ -18,6 +18,7 @@ struct streamery_config {
 	uint64_t memory_bytes;	  /* all open batches and uploads: 32 MiB; the largest go first */
 	int64_t idle_cut_delay;	  /* ns after the first record before an idle loader makes it cut: 50 ms */
 	unsigned uploads;	  /* at once: 4 */
+	const char *run_id;	  /* 8 hex digits of this start, in the names of files; the same that retention gets. NULL: made here (tests) */
 };
 
 struct streamery;
@@ -26,15 +27,16 @@ struct streamery *streamery_new(const struct streamery_config *c, struct queue *
 struct stage *streamery_stage(struct streamery *s);
 void streamery_free(struct streamery *s);
 
+/* fn is called (stage's thread) after each commit of batches: there may be jobs. Before the stage runs. One listener. */
+void streamery_on_commit(struct streamery *s, void (*fn)(void *arg), void *arg);
 /* The queue has new data (queue_on_durable). */
 void streamery_wake(void *s);
-/* The spool says: a loader of this source's destinations is idle and not paused (cut rule f). table NULL: any of the source. idle_sources is a bitmap-free
- * list kept by the spool; called often, cheap. */
+/* The spool says: a loader of one of this source's destinations is idle and not paused (cut rule f). Called often, cheap. */
 void streamery_loader_idle(struct streamery *s, int64_t source_id, bool idle);
 /* Cut what is open now (source 0: all; table "": all of the source); everything durable in the queue at the call is cut and committed when done is called (stage's thread). */
 struct streamery_flush { struct msg msg; int64_t source_id; char *table; uint64_t until /* private */; void (*done)(struct streamery_flush *); void *arg; struct err err; };
 void streamery_flush(struct streamery *s, struct streamery_flush *f);
-/* Drop open batches and uploads of the partition, then rewind in one transaction, then read from there. done in the stage's thread. */
+/* Rewind in one transaction, drop open batches and uploads of the partition, read from there. At most to the saved position. done in the stage's thread. */
 struct streamery_rewind { struct msg msg; uint64_t to; void (*done)(struct streamery_rewind *); void *arg; struct err err; };
 void streamery_rewind(struct streamery *s, struct streamery_rewind *r);
 /* Stop reading, cut and commit everything open (reason stop), then stage can be stopped: true when nothing is open or in upload. */
