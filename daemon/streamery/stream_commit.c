@@ -17,8 +17,9 @@ static int run_cuts(struct db *db, struct commit *c, struct err *e)
 		struct cut *cut = &c->cuts[i];
 
 		cut->position = c->position;
-		/* repeats go with the last: what they repeat may be among these batches */
+		/* the last brings the new position, which passes them all, and the repeats: what they repeat may be among these batches */
 		if (i + 1 < c->n) {
+			cut->position.read_from = c->saved;
 			cut->position.repeats = NULL;
 			cut->position.n_repeats = 0;
 		}
@@ -146,6 +147,7 @@ static void add_position(struct streamery *s, struct commit *c)
 	memcpy(c->position.queue_id, queue_id(s->queue), sizeof(c->position.queue_id));
 	c->position.partition = s->partition;
 	c->position.read_from = stream_position(s);
+	c->saved = s->saved;
 	add_repeats(s, c);
 	if (s->now.mono >= s->expire_at && passed > STREAM_REQUESTS_KEPT)
 		c->expire_before = passed - STREAM_REQUESTS_KEPT;

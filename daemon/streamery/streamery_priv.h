@@ -97,6 +97,7 @@ struct commit {
 	struct cut *cuts;
 	size_t n;
 	struct position position;
+	uint64_t saved; /* read_from before */
 	struct repeat_passed *repeats; /* their strings lie in drops */
 	struct drop **drops;
 	int64_t expire_before; /* 0: none */
