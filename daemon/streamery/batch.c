@@ -155,6 +155,9 @@ void batch_finish(struct batch *b, struct frame_ctx *ctx)
 	digest_free(b->sha);
 	b->sha = NULL;
 	b->bytes = b->file.len;
+	/* it grew by doubling, and may lie here for as long as the store is down */
+	b->file.data = xrealloc(b->file.data, b->file.len + 1);
+	b->file.cap = b->file.len + 1;
 	for (size_t i = 0; i < b->n_requests; i++) {
 		struct str *id = &b->requests[i].request_id;
 
