@@ -16,3 +16,6 @@ check_PROGRAMS += t/unit/3006-retention.tap
 t_unit_3006_retention_tap_SOURCES = t/unit/3006-retention.c $(STREAM_TEST_SOURCES)
 t_unit_3006_retention_tap_LDADD = $(QUEUE_TEST_LIBS)
 dist_check_SCRIPTS += t/sh/t3005-batch-file.t
+check_PROGRAMS += t/unit/3007-threads.tap
+t_unit_3007_threads_tap_SOURCES = t/unit/3007-threads.c $(STREAM_TEST_SOURCES)
+t_unit_3007_threads_tap_LDADD = $(QUEUE_TEST_LIBS)

@@ -185,11 +185,30 @@ static bool may_read(struct streamery *s)
 	return true;
 }
 
+static void add_records(uint32_t source_id, struct str table, uint64_t records, uint64_t lines, void *arg)
+{
+	(void)source_id;
+	(void)table;
+	*(uint64_t *)arg += records + lines;
+}
+
+/* Nothing to read. When the queue ends behind where we are (a start may leave a gap of offsets), that much is read too; the headers are asked,
+ * because a position that is saved too far would be a record lost. */
+static void at_end(struct streamery *s, uint64_t end)
+{
+	uint64_t there = 0;
+	struct err e = ERR_INIT;
+
+	if (s->read_next >= end || queue_tally(s->queue, s->partition, s->read_next, end, add_records, &there, &e) || there)
+		return;
+	s->read_next = end;
+}
+
 bool stream_read(struct streamery *s)
 {
 	struct err e = ERR_INIT;
 	struct qrec r;
-	uint64_t offset, bytes = 0;
+	uint64_t offset, bytes = 0, end = queue_end(s->queue, s->partition);
 
 	for (unsigned n = 0; n < BUDGET_RECORDS && bytes < BUDGET_BYTES; n++) {
 		int rc;
@@ -197,8 +216,10 @@ bool stream_read(struct streamery *s)
 		if (!may_read(s))
 			return false;
 		rc = queue_read(s->reader, &r, &offset, &e);
-		if (rc == 0)
+		if (rc == 0) {
+			at_end(s, end);
 			return false;
+		}
 		if (rc < 0 && e.code == ERR_CORRUPT) {
 			unreadable(s, offset, &e);
 			return false;

@@ -82,7 +82,7 @@ static bool flushed(struct streamery *s, const struct streamery_flush *f)
 	const struct work *w;
 	const struct drop *d;
 
-	if (s->read_next < f->until && !(s->read_next >= queue_end(s->queue, s->partition)))
+	if (s->read_next < f->until)
 		return false;
 	TAILQ_FOREACH(w, &s->all, in_all) {
 		if (w->batch.first_offset >= f->until)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A batch file is what it promises: zstdcat and jq read it, its name holds its sha256, its folder is the table's, percent-encoded.
-make=${STITCH_TOP_BUILDDIR:-.}/t/unit/3003-streamery.tap
+make=${STITCH_TOP_BUILDDIR:-${STITCH_BUILD:-.}}/t/unit/3003-streamery.tap
 if ! command -v zstdcat >/dev/null || ! command -v jq >/dev/null; then echo "1..0 # SKIP needs zstdcat and jq"; exit 0; fi
 if [ ! -x "$make" ]; then echo "1..0 # SKIP needs $make"; exit 0; fi
 dir=$(mktemp -d) || exit 1

@@ -433,6 +433,32 @@ static void test_drain(void)
 	world_close(&w);
 }
 
+/* A start may leave a gap of offsets at the end of the queue. */
+static void test_gap(void)
+{
+	struct queue_config qc = {.url = "mem:", .mailbox_count = 10, .mailbox_bytes = 1u << 20, .first_offset = 50};
+	struct streamery_flush all = {.done = flush_done};
+	struct err e = ERR_INIT;
+
+	world_open(&w, "mem:", "/");
+	queue_close(w.queue);
+	w.queue = queue_open(&qc, &e);
+	memcpy(fake_db(w.state)->queue_id, queue_id(w.queue), QUEUE_ID_LEN);
+	fake_db(w.state)->has_position = true;
+	fake_db(w.state)->read_from = 47;
+	world_crash(&w);
+	flushed = 0;
+	streamery_flush(w.streamery, &all);
+	for (int i = 0; i < 4; i++)
+		world_step(&w);
+	ok(flushed == 1 && stats().read_offset == 50, "a gap at the end of the queue is passed");
+	ok(fake_db(w.state)->events == 1 && strstr(fake_db(w.state)->last_event, "begins at offset 50") && stats().problem[0], "not in silence: %s", fake_db(w.state)->last_event);
+	world_put_simple(&w, "a", 1);
+	world_settle(&w);
+	ok(row(0)->first == 50 && fake_db(w.state)->read_from == 51, "and it goes on");
+	world_close(&w);
+}
+
 static void test_expire(void)
 {
 	world_open(&w, "mem:", "/");
@@ -474,6 +500,7 @@ int main(int argc, char **argv)
 	test_rewind();
 	test_rewind_taken();
 	test_drain();
+	test_gap();
 	test_expire();
 	is_int(0, fake_broken_rules, "no rule of the model was broken");
 	return done_testing();
