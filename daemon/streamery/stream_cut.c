@@ -286,7 +286,7 @@ void stream_work_free(struct streamery *s, struct work *w)
 		TAILQ_REMOVE(&s->waiting, w, in_state);
 		store_job_free(&w->upload->job);
 	}
-	if (w->state == WORK_STORING)
+	if (w->state == WORK_STORING && w->upload)
 		w->upload->work = NULL;
 	if (w->ready)
 		TAILQ_REMOVE(&s->ready, w, in_state);

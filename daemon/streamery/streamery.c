@@ -298,6 +298,10 @@ void streamery_free(struct streamery *s)
 		return;
 	end_commit(s);
 	refuse_waiting(s);
+	/* what is with the store's stage is freed there, before us or after */
+	TAILQ_FOREACH(w, &s->all, in_all)
+		if (w->state == WORK_STORING)
+			w->upload = NULL;
 	while ((w = TAILQ_FIRST(&s->all)))
 		stream_work_free(s, w);
 	while ((d = TAILQ_FIRST(&s->drops)))

@@ -41,9 +41,19 @@ void world_start(struct world *w)
 	queue_on_durable(w->queue, streamery_wake, w->streamery);
 }
 
+static struct queue *new_queue(uint64_t first_offset)
+{
+	struct queue_config qc = {.url = "mem:", .mailbox_count = 1000, .mailbox_bytes = 1u << 28, .first_offset = first_offset};
+	struct err e = ERR_INIT;
+	struct queue *q = queue_open(&qc, &e);
+
+	if (!q)
+		bail("%s", e.text);
+	return q;
+}
+
 void world_open(struct world *w, const char *store_url, const char *dir)
 {
-	struct queue_config qc = {.url = "mem:", .mailbox_count = 1000, .mailbox_bytes = 1u << 28};
 	struct err e = ERR_INIT;
 
 	memset(w, 0, sizeof(*w));
@@ -54,8 +64,8 @@ void world_open(struct world *w, const char *store_url, const char *dir)
 	w->config = (struct streamery_config){
 		.batch_bytes = 1u << 20, .batch_age = 60 * NSEC_PER_SEC, .memory_bytes = 64u << 20, .idle_cut_delay = 50 * NSEC_PER_MSEC, .uploads = 4};
 	w->frame = frame_ctx_new();
-	w->queue = queue_open(&qc, &e);
-	w->store = w->queue ? store_open(store_url, dir, &e) : NULL;
+	w->queue = new_queue(0);
+	w->store = store_open(store_url, dir, &e);
 	if (!w->store)
 		bail("%s", e.text);
 	w->state = fake_state_new(w->store);
@@ -75,6 +85,14 @@ void world_crash(struct world *w)
 	stop(w);
 	queue_mem_crash(w->queue);
 	store_mem_crash(w->store);
+	world_start(w);
+}
+
+void world_new_queue(struct world *w, uint64_t first_offset)
+{
+	stop(w);
+	queue_close(w->queue);
+	w->queue = new_queue(first_offset);
 	world_start(w);
 }
 

@@ -37,6 +37,7 @@ struct request {
 void world_open(struct world *w, const char *store_url, const char *dir);
 void world_start(struct world *w); /* a start of the daemon, without what is not of our matter */
 void world_crash(struct world *w);
+void world_new_queue(struct world *w, uint64_t first_offset); /* another queue in its place; the daemon starts anew */
 void world_close(struct world *w);
 void world_step(struct world *w); /* each stage once */
 void world_settle(struct world *w); /* step, time passing in tenths of a second, until nothing is open or on its way or a minute has passed */

@@ -436,13 +436,10 @@ static void test_drain(void)
 /* A start may leave a gap of offsets at the end of the queue. */
 static void test_gap(void)
 {
-	struct queue_config qc = {.url = "mem:", .mailbox_count = 10, .mailbox_bytes = 1u << 20, .first_offset = 50};
 	struct streamery_flush all = {.done = flush_done};
-	struct err e = ERR_INIT;
 
 	world_open(&w, "mem:", "/");
-	queue_close(w.queue);
-	w.queue = queue_open(&qc, &e);
+	world_new_queue(&w, 50);
 	memcpy(fake_db(w.state)->queue_id, queue_id(w.queue), QUEUE_ID_LEN);
 	fake_db(w.state)->has_position = true;
 	fake_db(w.state)->read_from = 47;

@@ -35,6 +35,7 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 }
 
 static _Atomic unsigned answers, failures;
+static unsigned sent;
 
 static void answered(struct queue_put *p)
 {
@@ -69,7 +70,8 @@ static void put_all(struct queue *q, struct frame_ctx *ctx, unsigned n)
 		while (queue_put(q, p, &e))
 			nap();
 	}
-	while (atomic_load(&answers) < n)
+	sent += n;
+	while (atomic_load(&answers) < sent)
 		nap();
 	for (unsigned i = 0; i < 3; i++)
 		buf_free(&bytes[i]);
