@@ -72,14 +72,18 @@ static int sync_above(struct dir_store *d, const char *dir, struct err *e)
 {
 	char *p = xasprintf("%s/%s", d->root, dir), *slash;
 	size_t keep = strlen(d->root);
+	struct err why = ERR_INIT;
 	int rc = 0;
 
-	while (!rc && (slash = strrchr(p, '/')) && slash != p) {
+	while (!rc && strlen(p) >= keep && (slash = strrchr(p, '/'))) {
 		*slash = '\0';
-		rc = file_sync_dir(p, e);
-		if (strlen(p) < keep)
-			break;
+		rc = file_sync_dir(*p ? p : "/", &why);
+		/* the folder that holds root may not be ours to open; then whoever made root in it answers for that */
+		if (rc && why.code == ERR_DENIED && strlen(p) < keep)
+			rc = 0;
 	}
+	if (rc && e)
+		*e = why;
 	free(p);
 	return rc;
 }

@@ -93,6 +93,7 @@ void stream_cut(struct streamery *s, struct work *w, enum cut_reason reason)
 	w->state = WORK_WAITING;
 	w->retry_at = s->now.mono;
 	TAILQ_INSERT_TAIL(&s->waiting, w, in_state);
+	s->n_fresh++;
 	stream_weigh(s, w);
 	metric_add(cuts_total, 1);
 	CRASHPOINT("cut-decided");
@@ -122,7 +123,7 @@ static struct cut_input input_of(struct streamery *s, const struct work *w, bool
 		.flush = s->flushes && wanted(s, w),
 		.stop = atomic_load(&s->draining),
 		.loader_idle = atomic_load(&w->table->source->idle),
-		.busy = !TAILQ_EMPTY(&w->table->uploads) || !TAILQ_EMPTY(&s->waiting)};
+		.busy = !TAILQ_EMPTY(&w->table->uploads) || s->n_fresh};
 }
 
 void stream_cut_if(struct streamery *s, struct work *w, bool memory_full)
@@ -174,7 +175,7 @@ static void cut_idle(struct streamery *s, struct stream_source *src)
 		}
 		stream_note(s, cut_due(&in));
 		/* those behind it are younger; one that is busy must not hide them */
-		if (!in.busy || !TAILQ_EMPTY(&s->waiting))
+		if (!in.busy || s->n_fresh)
 			break;
 	}
 }
@@ -228,6 +229,7 @@ void stream_start_uploads(struct streamery *s)
 			return;
 		}
 		TAILQ_REMOVE(&s->waiting, w, in_state);
+		s->n_fresh -= !w->tries;
 		w->state = WORK_STORING;
 		s->n_storing++;
 	}
@@ -254,7 +256,11 @@ void stream_uploaded(struct streamery *s, struct upload *u)
 	}
 	if (u->job.err.code) {
 		stream_problem(s->store_problem, sizeof(s->store_problem), s, &u->job.err);
-		log_warn("batch %s is not in the store yet, try %u: %s", w->path, w->tries + 1, u->job.err.text);
+		/* a store that is down refuses many: a line a second is enough */
+		if (s->now.mono >= s->log_again) {
+			log_warn("batch %s is not in the store yet, try %u: %s", w->path, w->tries + 1, u->job.err.text);
+			s->log_again = s->now.mono + NSEC_PER_SEC;
+		}
 		w->retry_at = s->now.mono + stream_retry_delay(w->tries++);
 		w->state = WORK_WAITING;
 		TAILQ_INSERT_TAIL(&s->waiting, w, in_state);
@@ -284,6 +290,7 @@ void stream_work_free(struct streamery *s, struct work *w)
 	}
 	if (w->state == WORK_WAITING) {
 		TAILQ_REMOVE(&s->waiting, w, in_state);
+		s->n_fresh -= !w->tries;
 		store_job_free(&w->upload->job);
 	}
 	if (w->state == WORK_STORING && w->upload)

@@ -40,6 +40,8 @@ struct streamery {
 	TAILQ_HEAD(, stream_source) active;
 	struct drop_list drops;
 	size_t n_open, n_cut, n_storing;
+	size_t n_fresh; /* waiting for their first upload; one that failed holds up nobody else */
+	int64_t log_again; /* mono */
 	uint64_t memory, open_memory;
 	uint64_t read_next;	/* next offset to read */
 	int64_t last_received;	/* of the last one read */

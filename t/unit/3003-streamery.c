@@ -130,6 +130,28 @@ static void test_reasons(void)
 	world_close(&w);
 }
 
+/* A table whose file cannot be stored does not keep the others from being cut for idle loaders. */
+static void test_sick_upload(void)
+{
+	world_open(&w, "mem:", "/");
+	idle(true);
+	world_put_simple(&w, "a", 1);
+	stream();
+	world_later(&w, NSEC_PER_SEC);
+	stream();
+	store_mem_fault(w.store, STORE_MEM_FAIL_NEXT);
+	store_one();
+	world_put_simple(&w, "b", 1);
+	stream();
+	world_later(&w, 60 * NSEC_PER_MSEC);
+	world_step(&w);
+	ok(fake_db(w.state)->n_batches == 1 && strcmp(row(0)->table, "b") == 0 && strcmp(row(0)->reason, "idle") == 0, "an upload that failed holds up no other table");
+	world_later(&w, NSEC_PER_SEC);
+	world_step(&w);
+	is_int(2, (int64_t)fake_db(w.state)->n_batches, "and is done again");
+	world_close(&w);
+}
+
 static void test_memory(void)
 {
 	world_open(&w, "mem:", "/");
@@ -487,6 +509,7 @@ int main(int argc, char **argv)
 	plan_lazy();
 	test_first();
 	test_reasons();
+	test_sick_upload();
 	test_memory();
 	test_order();
 	test_position();
