@@ -1,0 +1,63 @@
+/*
+ * state_priv.h - inside daemon/state/: a connection, and queries by prepared statements that are made once per connection.
+ *
+ * Use: q_begin (SQL must be a string literal: its address is the cache's key), bind in order, then q_run for a change or q_row until 0 for
+ * rows, reading columns in order. A query that returned 0 or -1 is reset; one that is left earlier is ended by q_end. Errors name the statement.
+ * Thread: the connection's.
+ */
+#ifndef STITCH_STATE_PRIV_H
+#define STITCH_STATE_PRIV_H
+
+#include <sqlite3.h>
+
+#include "daemon/state/state.h"
+
+struct db {
+	sqlite3 *h;
+	struct state *state; /* NULL in a few tests */
+	struct db_stmt *stmts; /* private to db.c */
+	bool writer;
+	bool config_changed; /* set by W functions that change sources, tokens, destinations, connections or pauses */
+};
+
+struct q {
+	struct db *db;
+	sqlite3_stmt *s;
+	int bound, column;
+};
+
+/* --- db.c --- */
+int q_begin(struct q *q, struct db *db, const char *sql_literal, struct err *e) MUST_CHECK;
+void q_i64(struct q *q, int64_t v);
+void q_u64(struct q *q, uint64_t v); /* must be below 2^63 (our offsets and counts are): asserted */
+void q_text(struct q *q, const char *s);   /* NULL: SQL NULL. Borrowed until the query is reset. */
+void q_text_or_empty(struct q *q, const char *s);
+void q_str(struct q *q, struct str s);	   /* as TEXT, borrowed */
+void q_blob(struct q *q, const void *p, size_t n); /* borrowed */
+int q_row(struct q *q, struct err *e) MUST_CHECK; /* 1 a row, 0 no more, -1 */
+int q_run(struct q *q, struct err *e) MUST_CHECK; /* to the end, rows ignored */
+void q_end(struct q *q);
+/* The next column of the row. */
+int64_t q_get_i64(struct q *q);
+uint64_t q_get_u64(struct q *q);
+char *q_get_text(struct q *q) MUST_CHECK; /* a copy; NULL for SQL NULL */
+void q_get_fixed(struct q *q, char *out, size_t size); /* text into a field, "" for NULL */
+void q_get_blob(struct q *q, void *out, size_t n); /* exactly n bytes, else zeros */
+uint64_t db_changes(struct db *db);
+int64_t db_last_id(struct db *db);
+/* One value of a query without rows to keep: -1, or *out (0 when there is no row or it is NULL). */
+int q_value(struct q *q, int64_t *out, struct err *e) MUST_CHECK;
+
+/* --- between the files of db_* --- */
+int db_table_of(struct db *db, int64_t source_id, struct str name, int64_t now, int64_t *table_id, struct err *e) MUST_CHECK; /* W; made if it is not there */
+/* Adds to a tally (made if it is not there, with `before` 0). Deltas may be negative. */
+struct tally_delta {
+	int64_t spooled, loaded, rejected, discarded, before, reread;
+};
+int db_tally_add(struct db *db, int64_t table_id, int64_t destination_id, const struct tally_delta *d, struct err *e) MUST_CHECK; /* W */
+/* After a change of its jobs: has every destination the batch now? Sets or clears batch.done. */
+int db_batch_settle(struct db *db, const char *batch_id, int64_t now, struct err *e) MUST_CHECK; /* W */
+/* Gives the batches of a table or source that wait without any job (destination 0) a job of this destination; returns their number in *jobs. */
+int db_jobs_for(struct db *db, int64_t source_id, int64_t destination_id, int64_t from_ns, int64_t now, uint64_t *jobs, struct err *e) MUST_CHECK; /* W */
+
+#endif
