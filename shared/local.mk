@@ -16,3 +16,4 @@ libshared_a_SOURCES = \
 libshared_a_SOURCES += \
 	shared/decimal.h shared/frame.h shared/jscan.h shared/jwrite.h shared/loop.h shared/rpc.h shared/rpc_client.h shared/timefmt.h
 libshared_a_SOURCES += shared/loop.c
+libshared_a_SOURCES += shared/rpc.c shared/rpc_client.c

@@ -40,10 +40,11 @@ void rpc_error_of(struct buf *out, json_t *id, const struct err *e); /* code by 
 /* A response's error object into e: name in data decides the code. */
 void rpc_err_from(json_t *error, struct err *e);
 
-/* Line reader: append what was read to in, then take lines until 0. -1: a line longer than max. The line is valid until the next call. */
+/* Line reader: append what was read to in, then take lines until 0. -1: a line longer than max. The line is valid until the next call.
+ * Who empties `in` sets the whole struct anew. */
 struct rpc_lines {
 	struct buf in;
-	size_t done; /* private */
+	size_t done, seen; /* private */
 	size_t max;
 };
 int rpc_lines_next(struct rpc_lines *l, struct str *line, struct err *e) MUST_CHECK;

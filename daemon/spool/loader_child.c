@@ -318,5 +318,5 @@ void child_free(struct child *c)
 		close(c->pidfd);
 	c->pidfd = -1;
 	buf_free(&c->in.in);
-	c->in.done = 0;
+	c->in = (struct rpc_lines){.max = RPC_LOADER_MAX};
 }

@@ -10,7 +10,16 @@ t_fuzz_queue_record_tap_LDADD = $(QUEUE_TEST_LIBS)
 t_fuzz_queue_log_tap_SOURCES = t/fuzz/replay.c t/fuzz/queue-log.c
 t_fuzz_queue_log_tap_LDADD = $(QUEUE_TEST_LIBS)
 
+FUZZ_TARGETS += rpc
+check_PROGRAMS += t/fuzz/rpc.tap
+t_fuzz_rpc_tap_SOURCES = t/fuzz/replay.c t/fuzz/rpc.c
+t_fuzz_rpc_tap_LDADD = $(SHARED_TEST_LIBS)
+
 if FUZZING
+noinst_PROGRAMS += t/fuzz/rpc
+t_fuzz_rpc_SOURCES = t/fuzz/rpc.c
+t_fuzz_rpc_LDADD = $(SHARED_TEST_LIBS)
+t_fuzz_rpc_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 noinst_PROGRAMS += t/fuzz/queue-record t/fuzz/queue-log
 t_fuzz_queue_record_SOURCES = t/fuzz/queue-record.c
 t_fuzz_queue_record_LDADD = $(QUEUE_TEST_LIBS)
