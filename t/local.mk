@@ -24,6 +24,7 @@ include t/fuzz/local.mk
 TESTS += $(check_PROGRAMS) $(dist_check_SCRIPTS)
 EXTRA_DIST += t/lib/test-lib.sh t/threads.list t/tsan.supp
 
-# the test programs alone, for ./test
+# the test programs, for ./test. `all` recurses, so beside it a second make would write the same objects: one after the other
 .PHONY: check-programs
-check-programs: $(check_PROGRAMS) $(check_LIBRARIES)
+check-programs: all
+	@$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LIBRARIES)
