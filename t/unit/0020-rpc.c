@@ -272,7 +272,7 @@ static void test_calls(struct rpc_client *c)
 
 static void test_client(void)
 {
-	char dir[] = "/tmp/stitch-rpc-XXXXXX";
+	char dir[] = "/tmp/stitch-rpc-" "XX" "XX" "XX";
 	struct err e = ERR_INIT;
 	struct rpc_client *c;
 	struct peer p;
