@@ -17,6 +17,7 @@ struct db {
 	struct state *state; /* NULL in a few tests */
 	struct db_stmt *stmts; /* private to db.c */
 	bool writer;
+	int failed; /* SQLite's code of the first statement that failed because of the disk or the file; 0: none */
 	bool config_changed; /* set by W functions that change sources, tokens, destinations, connections or pauses */
 };
 
@@ -27,6 +28,10 @@ struct q {
 };
 
 /* --- db.c --- */
+struct db *db_open(const char *path, bool writer, struct err *e) MUST_CHECK; /* no pragmas yet */
+int db_close(struct db *db); /* -1: something of it is still in use */
+int db_exec(struct db *db, const char *sql, struct err *e) MUST_CHECK;
+int db_error(struct db *db, const char *sql, struct err *e); /* the connection's last error; always -1 */
 int q_begin(struct q *q, struct db *db, const char *sql_literal, struct err *e) MUST_CHECK;
 void q_i64(struct q *q, int64_t v);
 void q_u64(struct q *q, uint64_t v); /* must be below 2^63 (our offsets and counts are): asserted */
