@@ -1,0 +1,125 @@
+/*
+ * loader.h - what a kind of destination gives to the runtime that all loaders share. The runtime (main.c, load.c) speaks stitch-loader(7) on fd 3,
+ * reads and checks the batch files, types and names the values (rows.h), decides the DDL (plan.h) and drives one load:
+ *
+ *   prepare -> describe -> [change ...] -> begin -> ledger_get each batch -> [ledger_ranges] -> rows_begin -> put ... -> rows_end -> [activate]
+ *           -> [reject ...] -> ledger_put each batch -> commit                                       any failure after begin: rollback
+ *
+ * One thread calls the ops; a second one only watches fd 3 and ends the process when the daemon goes away, so a transaction must vanish with the process.
+ * Each int function returns 0 or -1 with e. e->code decides the class that the daemon sees: ERR_CONFIG, ERR_DENIED: config; ERR_DATA, ERR_INVALID: data;
+ * ERR_CORRUPT: corrupt; all else (ERR_TRANSIENT, ERR_IO, ERR_FULL, ERR_TIMEOUT ...): transient, tried again. Texts are for a person, without secrets.
+ */
+#ifndef STITCH_LOADER_H
+#define STITCH_LOADER_H
+
+#include <jansson.h>
+
+#include "base.h"
+#include "buf.h"
+#include "err.h"
+#include "loaders/runtime/job.h"
+#include "loaders/runtime/rows.h"
+
+struct loader; /* the runtime; ops get it at open */
+
+/* What is in the destination now. Filled by describe: names malloc'ed (table_desc_free). */
+struct desc_column {
+	char *name;
+	unsigned accepts; /* COL_BIT()s of the types that this column holds without loss; 0: none that we know */
+	bool fixed;	  /* generated: may be neither filled nor set NULL */
+};
+struct table_desc {
+	bool exists;
+	struct desc_column *columns; /* in the table's order */
+	size_t n;
+	char **keys; /* columns of its primary key, in order; none: append-only */
+	size_t n_keys;
+	char *owner; /* the source (its name) that the table was made for; NULL: not known */
+};
+void table_desc_free(struct table_desc *d);
+
+/* Rows of _stitch_ledger; the rest of a row comes from the job and its batch. */
+struct ledger_row { uint64_t rows, rejected; uint32_t attempt; bool discarded; };
+struct range { uint64_t first, last; };
+struct ranges { struct range *r; size_t n, cap; };
+void ranges_add(struct ranges *r, uint64_t first, uint64_t last);
+
+enum step_kind {
+	STEP_CREATE = 1, /* the table with all columns of the layout and its key; void its ledger rows that are not marked discarded, in one transaction where the
+			  * destination can; note job->source as its owner. The table may have been made meanwhile: no error. */
+	STEP_ADD,	 /* add column s->column; there already: no error */
+	STEP_WIDEN,	 /* s->column is COL_INTEGER in the table and must become s->column->type (COL_NUMBER), all values kept */
+};
+struct step { enum step_kind kind; const struct column *column; };
+
+struct reject { const char *batch; uint64_t record; struct str field, value, reason, raw; }; /* raw: the record's line, whole */
+
+struct loader_check; /* answer to loader.check; filled by check_right() and check_failed() */
+/* One right that was tried. detail may be NULL. */
+void check_right(struct loader_check *c, const char *name, bool ok, const char *detail);
+/* Why it does not work and what a person does about it; the first call counts. */
+void check_failed(struct loader_check *c, const char *cause, const char *fix);
+
+struct loader_ops {
+	const char *kind; /* "sqlite" */
+
+	/* Connect. settings: an object of strings, borrowed for the call. NULL with e when it fails; fix then says what to do, as a sentence (may stay empty). */
+	void *(*open)(struct loader *l, const json_t *settings, struct buf *fix, struct err *e);
+	void (*close)(void *self);
+	const char *(*server)(void *self); /* "SQLite 3.40.1": for people; valid while open */
+	const struct dialect *(*dialect)(void *self);
+	/* Prove each right that loading needs (make a schema and a table, write, read, change, drop it again), leaving nothing behind. */
+	void (*check)(void *self, struct loader_check *c);
+	/* At most max rows of the table: append column names to columns and one array of text or null per row to rows. No such table: ERR_NOT_FOUND. */
+	int (*sample)(void *self, const char *schema, const char *table, unsigned max, json_t *columns, json_t *rows, struct err *e);
+
+	/* --- outside a transaction, before each load and discard; idempotent --- */
+	/* The schema and its tables _stitch_ledger, _stitch_table and _sdc_rejected (loading.md, section 3), if they are not there. */
+	int (*prepare)(void *self, const struct job *j, struct err *e);
+	int (*describe)(void *self, const struct job *j, struct table_desc *out, struct err *e);
+	/* After a failed change the runtime describes and plans once more before it gives up. */
+	int (*change)(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct err *e);
+
+	/* --- the data transaction --- */
+	/* BEGIN; take the table's lock, held to COMMIT; then read active_version (0: no row). Wait for the lock, ticking, at most some minutes. */
+	int (*begin)(void *self, const struct job *j, int64_t *active_version, struct err *e);
+	/* 1: there is a row (out filled), 0: none. */
+	int (*ledger_get)(void *self, const struct job *j, const struct job_batch *b, struct ledger_row *out, struct err *e);
+	/* Ranges of rows not marked discarded of the table with b's queue id and partition that touch b->first..b->last: ranges_add each. Only for append-only
+	 * tables. */
+	int (*ledger_ranges)(void *self, const struct job *j, const struct job_batch *b, struct ranges *out, struct err *e);
+	/* Insert the batch's row, or replace one that was marked discarded. loaded_at: now. */
+	int (*ledger_put)(void *self, const struct job *j, const struct job_batch *b, const struct ledger_row *row, struct err *e);
+	/* Rows follow. desc: the table as it is now, all columns of the layout there. Borrowed until rows_end or rollback. Not called when the layout has no
+	 * column of the sender's (then there is no table). */
+	int (*rows_begin)(void *self, const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e);
+	/*
+	 * One row; borrowed for the call. With keys: it replaces the whole row of its key (columns that are in the table and not in the layout become NULL,
+	 * but for fixed ones) if its (version, sequence) is greater than that of the row there, also among the rows of this load (equal: the first stays).
+	 * Append-only: it is added. ERR_DATA: this record is refused, the transaction goes on; e->text is the reason.
+	 */
+	int (*put)(void *self, const struct row *row, struct err *e);
+	/* All rows are in the table after this. A destination that finds bad records only now (or in put, with the transaction broken) calls loader_refuse() for
+	 * each that it knows and returns -1 with ERR_DATA: the runtime rolls back and runs the load again without them. */
+	int (*rows_end)(void *self, struct err *e);
+	/* Delete rows whose _sdc_table_version is below version (if has_table) and set active_version = version. */
+	int (*activate)(void *self, const struct job *j, bool has_table, int64_t version, struct err *e);
+	/* One row for _sdc_rejected; raw may be cut at a character's end to what fits. */
+	int (*reject)(void *self, const struct job *j, const struct reject *r, struct err *e);
+	/* After -1 the outcome may be unknown: the next attempt finds out by the ledger. */
+	int (*commit)(void *self, struct err *e);
+	void (*rollback)(void *self); /* also after a failed begin or commit, and when the connection is gone */
+	/* Is the connection still usable? Asked after a failure; no: it is closed and opened again before the next request. */
+	bool (*alive)(void *self);
+};
+
+/* I am alive: sends load.progress when some seconds have passed since the last. Cheap; call it at least each second while working or waiting for a server
+ * that is known to be alive. Phases are static texts ("waiting for the lock", "loading", "committing"). */
+void loader_tick(struct loader *l, const char *phase);
+/* Row number `ordinal` (row->ordinal) is refused by the destination for this reason; see rows_end. */
+void loader_refuse(struct loader *l, uint64_t ordinal, const char *reason);
+
+/* main() of each loader: return loader_main(&my_ops). */
+int loader_main(const struct loader_ops *ops);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * rows.h - a batch file's heads checked against the job, and its records into typed rows or reasons why they are rejected. Values never pass through a double.
+ * Pure: no destination, no clock. One thread.
+ */
+#ifndef STITCH_LOADER_ROWS_H
+#define STITCH_LOADER_ROWS_H
+
+#include "base.h"
+#include "buf.h"
+#include "err.h"
+#include "frame.h"
+#include "loaders/runtime/job.h"
+#include "loaders/runtime/layout.h"
+#include "str.h"
+
+enum cell_kind { CELL_NULL, CELL_INT, CELL_NUMBER, CELL_BOOL, CELL_TIME, CELL_TEXT };
+struct cell {
+	enum cell_kind kind;
+	int64_t i;    /* INT; BOOL 0 or 1; TIME: us since 1970 */
+	struct str s; /* TEXT: UTF-8 without escapes; NUMBER: the sender's JSON number (never one that fits int64: that is INT) */
+};
+/* COL_INTEGER gets INT; COL_NUMBER gets INT or NUMBER; COL_BOOLEAN BOOL, COL_TIME TIME, COL_STRING TEXT; each may be NULL. */
+
+struct row {
+	const struct cell *cells; /* as many as the layout has columns */
+	uint64_t ordinal;	  /* number of the row in this run of the load, from 0; see loader_refuse() */
+	int64_t version, sequence;
+};
+
+/* Where a record stands. */
+struct place {
+	const struct job_batch *batch;
+	uint64_t offset; /* of its queue record */
+	uint32_t index;	 /* in it */
+	int64_t received_at; /* ns */
+};
+struct refusal { struct str field, value; struct buf reason; }; /* slices of the record; reason is the caller's to free */
+
+struct rows;
+struct rows *rows_new(const struct job *j, const struct layout *lo, const struct dialect *d) MUST_CHECK;
+void rows_free(struct rows *r);
+/* Is the head of this job's source, table, keys and of the batch's version? -1: ERR_CORRUPT. */
+int rows_head(struct rows *r, const struct job_batch *b, struct str line, struct err *e) MUST_CHECK;
+enum rows_made { ROWS_ERROR = -1 /* e: corrupt */, ROWS_ROW, ROWS_REFUSED /* why is filled */, ROWS_WANT_EXTRACTED /* make the layout again, with it */ };
+/* The cells are valid until the next call and while the record's line is. */
+enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const struct place *at, struct row *out, struct refusal *why, struct err *e) MUST_CHECK;
+/* UUID of a record in an append-only table: a function of queue id, partition, offset and index. */
+void rows_uuid(const unsigned char queue_id[16], uint32_t partition, uint64_t offset, uint32_t index, char out[37]);
+
+#endif
