@@ -20,13 +20,14 @@ int decimal_parse(struct str number, struct decimal *out) MUST_CHECK; /* a valid
 bool decimal_is_integer(struct str number);
 /* Its value if whole and in int64, else -1. 1.0 and 1e3 count. */
 int decimal_to_i64(struct str number, int64_t *out) MUST_CHECK;
-/* Digits before and after the point once the exponent is applied and zeros are stripped: 1.50e2 -> 3, 0. -1 when either is over limit. */
+/* As SQL counts, once the exponent is applied and zeros at both ends are stripped: scale = digits after the point, precision = those and the
+ * ones before it. 1.50e2 -> 3, 0; 12.340 -> 4, 2; 0.001 -> 3, 3; 0 -> 1, 0. -1 when either is over limit (or it is no number). */
 int decimal_size(struct str number, unsigned limit, unsigned *precision, unsigned *scale) MUST_CHECK;
-/* By value: -1, 0, 1. Exact; exponents far apart are cheap. */
+/* By value: -1, 0, 1. Exact; exponents far apart are cheap. Texts that are no numbers are compared by their bytes. */
 int decimal_cmp(struct str a, struct str b);
 /* value / of is whole, in decimal arithmetic (JSON Schema multipleOf); of > 0. */
 bool decimal_multiple_of(struct str value, struct str of);
-/* Plain notation without exponent ("1e3" -> "1000", "-0" -> "0"), appended; -1 when it would be longer than limit bytes. */
+/* Plain notation without exponent ("1e3" -> "1000", "1.50" -> "1.50", "-0" -> "0"), appended; -1 when it would be longer than limit bytes. */
 int decimal_plain(struct str number, size_t limit, struct buf *out) MUST_CHECK;
 
 #endif
