@@ -17,4 +17,4 @@ libshared_a_SOURCES += \
 	shared/decimal.h shared/frame.h shared/jscan.h shared/jwrite.h shared/loop.h shared/rpc.h shared/rpc_client.h shared/timefmt.h
 libshared_a_SOURCES += shared/decimal.c shared/jscan.c shared/jwrite.c shared/timefmt.c shared/utf8.h
 libshared_a_SOURCES += shared/loop.c
-libshared_a_SOURCES += shared/rpc.c shared/rpc_client.c
+libshared_a_SOURCES += shared/frame.c shared/frame_line.c shared/frame_read.c shared/rpc.c shared/rpc_client.c

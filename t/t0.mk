@@ -21,3 +21,6 @@ t_unit_0012_decimal_tap_LDADD = $(SHARED_TEST_LIBS)
 check_PROGRAMS += t/unit/0013-timefmt.tap
 t_unit_0013_timefmt_tap_SOURCES = t/unit/0013-timefmt.c
 t_unit_0013_timefmt_tap_LDADD = $(SHARED_TEST_LIBS)
+check_PROGRAMS += t/unit/0021-frame.tap
+t_unit_0021_frame_tap_SOURCES = t/unit/0021-frame.c
+t_unit_0021_frame_tap_LDADD = $(SHARED_TEST_LIBS)

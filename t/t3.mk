@@ -2,8 +2,8 @@
 check_PROGRAMS += t/unit/3001-cut.tap
 t_unit_3001_cut_tap_SOURCES = t/unit/3001-cut.c
 t_unit_3001_cut_tap_LDADD = $(DAEMON_TEST_LIBS)
-# the streamery's tests bring a double of the state, with faults, and until shared/frame.c is there one of the frames
-STREAM_TEST_SOURCES = t/lib/stest.c t/lib/stest.h t/lib/fake_state.c t/lib/fake_state.h t/lib/fake_frame.c
+# the streamery's tests bring a double of the state, with faults
+STREAM_TEST_SOURCES = t/lib/stest.c t/lib/stest.h t/lib/fake_state.c t/lib/fake_state.h
 check_PROGRAMS += t/unit/3002-batch.tap t/unit/3003-streamery.tap
 t_unit_3002_batch_tap_SOURCES = t/unit/3002-batch.c $(STREAM_TEST_SOURCES)
 t_unit_3002_batch_tap_LDADD = $(QUEUE_TEST_LIBS)

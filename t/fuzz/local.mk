@@ -15,7 +15,16 @@ check_PROGRAMS += t/fuzz/rpc.tap
 t_fuzz_rpc_tap_SOURCES = t/fuzz/replay.c t/fuzz/rpc.c
 t_fuzz_rpc_tap_LDADD = $(SHARED_TEST_LIBS)
 
+FUZZ_TARGETS += frame
+check_PROGRAMS += t/fuzz/frame.tap
+t_fuzz_frame_tap_SOURCES = t/fuzz/replay.c t/fuzz/frame.c
+t_fuzz_frame_tap_LDADD = $(SHARED_TEST_LIBS)
+
 if FUZZING
+noinst_PROGRAMS += t/fuzz/frame
+t_fuzz_frame_SOURCES = t/fuzz/frame.c
+t_fuzz_frame_LDADD = $(SHARED_TEST_LIBS)
+t_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 noinst_PROGRAMS += t/fuzz/rpc
 t_fuzz_rpc_SOURCES = t/fuzz/rpc.c
 t_fuzz_rpc_LDADD = $(SHARED_TEST_LIBS)
