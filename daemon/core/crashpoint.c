@@ -18,6 +18,8 @@ const char *const crashpoint_names[] = {
 	"queue-recycled",	/* trimmed segment renamed to its spare name */
 	"cut-decided",		/* batch built, upload not begun */
 	"store-written",	/* batch file durable, row not yet committed */
+	"state-run",		/* a group's transactions have run, nothing of it is committed */
+	"state-committed",	/* a group is durable, nobody is told */
 	"cut-committed",	/* row, jobs, cursor and position committed */
 	"trim-recorded",	/* state knows the new lower end, queue not yet trimmed */
 	"load-created",		/* load row committed, loader not yet told */

@@ -55,6 +55,14 @@ int db_close(struct db *db)
 	return rc;
 }
 
+void db_reset_all(struct db *db)
+{
+	for (sqlite3_stmt *s = NULL; (s = sqlite3_next_stmt(db->h, s));) {
+		sqlite3_reset(s);
+		sqlite3_clear_bindings(s);
+	}
+}
+
 /* --- errors --- */
 
 static enum err_code code_of(int rc)

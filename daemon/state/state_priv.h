@@ -21,6 +21,26 @@ struct db {
 	bool config_changed; /* set by W functions that change sources, tokens, destinations, connections or pauses */
 };
 
+/* The open state. Written by the writer's thread; broken and config_version are read by any, calls under the lock by those who wait. */
+struct state {
+	struct stage stage;
+	char *dir, *path; /* NULL in memory */
+	int lock_fd;
+	struct db *db; /* the writer's connection */
+	int wal_pages, checkpoint_at, page_size; /* of the -wal file after the last commit; checkpoint when it has so many */
+	_Atomic bool broken;
+	_Atomic uint64_t config_version;
+	pthread_mutex_t lock; /* guards the done flags of calls that wait */
+	pthread_cond_t answered;
+};
+
+/* --- open.c, migrate.c --- */
+int state_setup(struct db *db, bool in_memory, struct err *e) MUST_CHECK; /* the settings of every connection */
+/* A writer's connection whose file shows only what a power cut would have left, checkpointed and migrated. */
+struct db *state_cold_open(const char *dir, const char *path, struct err *e) MUST_CHECK;
+int state_checkpoint(struct db *db, int mode, int *pages_left, struct err *e) MUST_CHECK; /* with a sync of the file */
+int state_migrate(struct db *db, struct err *e) MUST_CHECK;
+
 struct q {
 	struct db *db;
 	sqlite3_stmt *s;
@@ -32,6 +52,7 @@ struct db *db_open(const char *path, bool writer, struct err *e) MUST_CHECK; /* 
 int db_close(struct db *db); /* -1: something of it is still in use */
 int db_exec(struct db *db, const char *sql, struct err *e) MUST_CHECK;
 int db_error(struct db *db, const char *sql, struct err *e); /* the connection's last error; always -1 */
+void db_reset_all(struct db *db); /* ends every query that is under way */
 int q_begin(struct q *q, struct db *db, const char *sql_literal, struct err *e) MUST_CHECK;
 void q_i64(struct q *q, int64_t v);
 void q_u64(struct q *q, uint64_t v); /* must be below 2^63 (our offsets and counts are): asserted */
