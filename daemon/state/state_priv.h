@@ -74,16 +74,17 @@ int64_t db_last_id(struct db *db);
 /* One value of a query without rows to keep: -1, or *out (0 when there is no row or it is NULL). */
 int q_value(struct q *q, int64_t *out, struct err *e) MUST_CHECK;
 
-/* --- between the files of db_* --- */
+/* --- between the files of db_* ---
+ * Jobs are written only by cut.c, claim.c, job.c and load*.c; the columns of tally that count them follow by triggers (migrations/0001.sql). */
 int db_table_of(struct db *db, int64_t source_id, struct str name, int64_t now, int64_t *table_id, struct err *e) MUST_CHECK; /* W; made if it is not there */
-/* Adds to a tally (made if it is not there, with `before` 0). Deltas may be negative. */
-struct tally_delta {
-	int64_t spooled, loaded, rejected, discarded, before, reread;
-};
-int db_tally_add(struct db *db, int64_t table_id, int64_t destination_id, const struct tally_delta *d, struct err *e) MUST_CHECK; /* W */
+/* The tally of each connected destination of the table (of 0 when none is connected) is there after this; what is missing begins now, with all so far as `before`. */
+int db_tally_ready(struct db *db, int64_t table_id, struct err *e) MUST_CHECK; /* W */
 /* After a change of its jobs: has every destination the batch now? Sets or clears batch.done. */
 int db_batch_settle(struct db *db, const char *batch_id, int64_t now, struct err *e) MUST_CHECK; /* W */
-/* Gives the batches of a table or source that wait without any job (destination 0) a job of this destination; returns their number in *jobs. */
+/* For db_connect, when the row of the connection is there: gives the batches of the source that wait without any job, and those cut since from_ns (0: none)
+ * that this destination never had, a job of this destination; returns their number in *jobs. Tallies balance after it. */
 int db_jobs_for(struct db *db, int64_t source_id, int64_t destination_id, int64_t from_ns, int64_t now, uint64_t *jobs, struct err *e) MUST_CHECK; /* W */
+/* For db_destination_delete: all its jobs that are not done are discarded; returns how many waited. */
+int db_jobs_discard(struct db *db, int64_t destination_id, int64_t now, uint64_t *jobs, struct err *e) MUST_CHECK; /* W */
 
 #endif
