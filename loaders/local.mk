@@ -2,8 +2,13 @@
 noinst_LIBRARIES += libloader.a
 libloader_a_SOURCES = \
 	loaders/runtime/job.c loaders/runtime/job.h \
-	loaders/runtime/layout.h \
+	loaders/runtime/layout.c loaders/runtime/layout.h \
+	loaders/runtime/load.c loaders/runtime/load.h \
 	loaders/runtime/loader.h \
-	loaders/runtime/plan.h \
-	loaders/runtime/rows.h
+	loaders/runtime/main.c \
+	loaders/runtime/plan.c loaders/runtime/plan.h \
+	loaders/runtime/proto.c loaders/runtime/proto.h \
+	loaders/runtime/rejects.c loaders/runtime/rejects.h \
+	loaders/runtime/rows.c loaders/runtime/rows.h \
+	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)

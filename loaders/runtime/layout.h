@@ -47,7 +47,8 @@ struct layout_field {
 /* Columns of a row: the sender's in the job's order, then ours. */
 struct layout {
 	struct column *columns;
-	size_t n, n_user;    /* n_user of them are the sender's; 0 and no keys: there is no table */
+	size_t n, n_user;    /* n_user of them are the sender's */
+	bool has_table;	     /* else no record of the job can become a row: no column of the sender's, or a key without one */
 	size_t *keys;	     /* columns of the key, in the order of the job's key names */
 	size_t n_keys;	     /* 0: append-only */
 	/* ours; NO_COLUMN where it is not wanted (the first two) */

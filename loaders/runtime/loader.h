@@ -90,8 +90,8 @@ struct loader_ops {
 	int (*ledger_ranges)(void *self, const struct job *j, const struct job_batch *b, struct ranges *out, struct err *e);
 	/* Insert the batch's row, or replace one that was marked discarded. loaded_at: now. */
 	int (*ledger_put)(void *self, const struct job *j, const struct job_batch *b, const struct ledger_row *row, struct err *e);
-	/* Rows follow. desc: the table as it is now, all columns of the layout there. Borrowed until rows_end or rollback. Not called when the layout has no
-	 * column of the sender's (then there is no table). */
+	/* Rows follow. desc: the table as it is now, all columns of the layout there. Borrowed until rows_end or rollback. Not called when
+	 * !lo->has_table. */
 	int (*rows_begin)(void *self, const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e);
 	/*
 	 * One row; borrowed for the call. With keys: it replaces the whole row of its key (columns that are in the table and not in the layout become NULL,

@@ -44,7 +44,5 @@ int rows_head(struct rows *r, const struct job_batch *b, struct str line, struct
 enum rows_made { ROWS_ERROR = -1 /* e: corrupt */, ROWS_ROW, ROWS_REFUSED /* why is filled */, ROWS_WANT_EXTRACTED /* make the layout again, with it */ };
 /* The cells are valid until the next call and while the record's line is. */
 enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const struct place *at, struct row *out, struct refusal *why, struct err *e) MUST_CHECK;
-/* UUID of a record in an append-only table: a function of queue id, partition, offset and index. */
-void rows_uuid(const unsigned char queue_id[16], uint32_t partition, uint64_t offset, uint32_t index, char out[37]);
 
 #endif

@@ -1,0 +1,425 @@
+/*
+ * load.c - one load from its job to its answer. All that must hold whatever the destination is here: a batch with a ledger row is only acknowledged; a
+ * record of an append-only table whose queue offset lies in another batch's range is skipped; a record below the active table version is skipped; rejected
+ * records are in the daemon's store before COMMIT; rows + rejected = records for each batch.
+ *
+ * Some things are known only when the records have been read: that one has time_extracted, or that the destination refuses one. Then the run is rolled
+ * back and done again with that knowledge. Records are numbered over all batches of the job, so that a number means the same record in each run.
+ */
+#include "loaders/runtime/load.h"
+
+#include "loaders/runtime/plan.h"
+#include "loaders/runtime/rejects.h"
+
+#include "xalloc.h"
+
+#define RUNS_MAX 1000
+#define TICK_EVERY 128 /* records */
+
+struct batch_state {
+	bool already, was_discarded;
+	struct ledger_row row;
+	uint64_t first_ordinal;
+	struct ranges ranges;
+};
+
+struct load {
+	struct loader *l;
+	struct job *j;
+	struct layout lo;
+	struct table_desc desc;
+	struct rows *rows;
+	struct rejects rejects;
+	struct batch_state *batches;
+	bool with_extracted, again;
+	bool in_transaction;
+	int64_t active, activate; /* versions */
+	size_t bad;
+};
+
+/* --- the table --- */
+
+static int describe(struct load *ld, struct err *e)
+{
+	table_desc_free(&ld->desc);
+	return ld->l->ops->describe(ld->l->self, ld->j, &ld->desc, e);
+}
+
+static int make_layout(struct load *ld, struct err *e)
+{
+	layout_free(&ld->lo);
+	return layout_make(ld->j, ld->l->ops->dialect(ld->l->self), ld->with_extracted, &ld->lo, e);
+}
+
+/* Bring the table to the layout. *changed: something was done, so it must be described again. */
+static int change_table(struct load *ld, bool *changed, struct err *e)
+{
+	const struct loader_ops *ops = ld->l->ops;
+	struct plan p;
+	int rc = 0;
+
+	*changed = false;
+	if (make_layout(ld, e) || describe(ld, e) || plan_make(ld->j, ops->dialect(ld->l->self), &ld->lo, &ld->desc, &p, e))
+		return -1;
+	for (size_t k = 0; k < p.n && !rc; k++) {
+		loader_tick(ld->l, "changing the table");
+		rc = ops->change(ld->l->self, ld->j, &ld->lo, &p.steps[k], e);
+		*changed = true;
+	}
+	plan_free(&p);
+	return rc;
+}
+
+static int table_ready(struct load *ld, struct err *e)
+{
+	bool changed;
+	int rc;
+
+	if (ld->l->ops->prepare(ld->l->self, ld->j, e))
+		return -1;
+	rc = change_table(ld, &changed, e);
+	/* another loader may have been at it: look again, once */
+	if (rc && changed)
+		rc = change_table(ld, &changed, e);
+	if (!rc && changed)
+		rc = describe(ld, e);
+	if (!rc && ld->lo.has_table && !ld->desc.exists)
+		return err_set(e, ERR_TRANSIENT, "the table %s was dropped at this moment", ld->lo.table);
+	return rc;
+}
+
+/* --- the ledger --- */
+
+static int read_ledger(struct load *ld, size_t *todo, struct err *e)
+{
+	const struct loader_ops *ops = ld->l->ops;
+	uint64_t ordinal = 0;
+	int rc;
+
+	*todo = 0;
+	for (size_t k = 0; k < ld->j->n_batches; k++) {
+		struct batch_state *b = &ld->batches[k];
+
+		b->ranges.n = 0;
+		b->first_ordinal = ordinal;
+		ordinal += ld->j->batches[k].records;
+		rc = ops->ledger_get(ld->l->self, ld->j, &ld->j->batches[k], &b->row, e);
+		if (rc < 0)
+			return -1;
+		b->was_discarded = rc && b->row.discarded;
+		b->already = rc && !b->row.discarded;
+		if (b->already)
+			continue;
+		b->row = (struct ledger_row){.attempt = ld->j->attempt};
+		(*todo)++;
+		if (!ld->j->n_keys && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
+			return -1;
+	}
+	return 0;
+}
+
+/* Is this record in the table by another batch? */
+static bool in_range(const struct load *ld, size_t at, uint64_t offset)
+{
+	const struct batch_state *b = &ld->batches[at];
+	const struct job_batch *jb = &ld->j->batches[at];
+
+	for (size_t k = 0; k < b->ranges.n; k++)
+		if (offset >= b->ranges.r[k].first && offset <= b->ranges.r[k].last)
+			return true;
+	/* or by one that comes before it in this very load */
+	for (size_t k = 0; k < at && !ld->j->n_keys; k++) {
+		const struct job_batch *o = &ld->j->batches[k];
+
+		if (o->partition == jb->partition && offset >= o->first && offset <= o->last && memcmp(o->queue_id, jb->queue_id, sizeof(o->queue_id)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* --- records --- */
+
+void loader_refuse(struct loader *l, uint64_t ordinal, const char *reason)
+{
+	if (l->n_refused == l->cap_refused) {
+		l->cap_refused = l->cap_refused ? l->cap_refused * 2 : 16;
+		l->refused = xreallocarray(l->refused, l->cap_refused, sizeof(*l->refused));
+		l->reasons = xreallocarray(l->reasons, l->cap_refused, sizeof(*l->reasons));
+	}
+	l->refused[l->n_refused] = ordinal;
+	l->reasons[l->n_refused++] = xstrdup(reason);
+}
+
+static const char *refused_before(const struct loader *l, uint64_t ordinal)
+{
+	for (size_t k = 0; k < l->n_refused; k++)
+		if (l->refused[k] == ordinal)
+			return l->reasons[k];
+	return NULL;
+}
+
+static int reject(struct load *ld, size_t at, uint64_t record, struct refusal *why, struct str line, struct err *e)
+{
+	struct batch_state *b = &ld->batches[at];
+	int rc = rejects_add(&ld->rejects, ld->l, ld->j, at, record, b->first_ordinal + record, why, line, e);
+
+	b->row.rejected++;
+	buf_free(&why->reason);
+	return rc;
+}
+
+static int put(struct load *ld, size_t at, uint64_t record, const struct row *row, struct str line, struct err *e)
+{
+	size_t known = ld->l->n_refused;
+	struct refusal why = {.reason = BUF_INIT};
+
+	if (!ld->lo.has_table || ld->l->ops->put(ld->l->self, row, e) == 0)
+		return 0;
+	if (e->code != ERR_DATA || ld->l->n_refused != known)
+		return -1;
+	buf_adds(&why.reason, e->text);
+	err_clear(e);
+	return reject(ld, at, record, &why, line, e);
+}
+
+static int one_record(struct load *ld, size_t at, uint64_t record, const struct frame_record *rec, const struct place *place, struct str line, struct err *e)
+{
+	struct batch_state *b = &ld->batches[at];
+	struct refusal why = {.reason = BUF_INIT};
+	struct row row = {.ordinal = b->first_ordinal + record};
+	const char *reason;
+
+	if (place->batch->table_version < ld->active || in_range(ld, at, place->offset))
+		return 0;
+	reason = refused_before(ld->l, row.ordinal);
+	if (reason) {
+		buf_adds(&why.reason, reason);
+		return reject(ld, at, record, &why, line, e);
+	}
+	switch (rows_make(ld->rows, rec, place, &row, &why, e)) {
+	case ROWS_ROW:
+		return put(ld, at, record, &row, line, e);
+	case ROWS_REFUSED:
+		return reject(ld, at, record, &why, line, e);
+	case ROWS_WANT_EXTRACTED:
+		ld->with_extracted = true;
+		ld->again = true;
+		return err_set(e, ERR_STATE, "the table needs _sdc_extracted_at");
+	case ROWS_ERROR:
+		break;
+	}
+	return -1;
+}
+
+struct counts { uint64_t records, lines; };
+
+static int one_line(struct load *ld, size_t at, struct str line, struct place *place, struct counts *n, struct err *e)
+{
+	struct frame_record rec;
+
+	if (frame_record_parse(line, &rec, e)) {
+		e->code = ERR_CORRUPT;
+		return -1;
+	}
+	n->lines++;
+	ld->l->bytes += line.len;
+	if (n->lines % TICK_EVERY == 0)
+		loader_tick(ld->l, "loading");
+	if (rec.activate) {
+		/* a version of 0 activates nothing */
+		ld->activate = MAX(ld->activate, place->batch->table_version);
+		return 0;
+	}
+	ld->l->rows++;
+	return one_record(ld, at, n->records++, &rec, place, line, e);
+}
+
+static int check_entry(const struct job_batch *b, const struct frame_entry *entry, struct err *e)
+{
+	if (entry->offset < b->first || entry->offset > b->last)
+		return err_set(e, ERR_CORRUPT, "the file holds queue offset %" PRIu64 " and the job says %" PRIu64 " to %" PRIu64, entry->offset, b->first, b->last);
+	return 0;
+}
+
+static int check_counts(const struct job_batch *b, const struct counts *n, struct err *e)
+{
+	if (n->records != b->records || n->lines != b->lines)
+		return err_set(e, ERR_CORRUPT, "the file holds %" PRIu64 " records in %" PRIu64 " lines and the job says %" PRIu64 " in %" PRIu64, n->records, n->lines,
+			b->records, b->lines);
+	return 0;
+}
+
+static int one_batch(struct load *ld, size_t at, struct err *e)
+{
+	const struct job_batch *b = &ld->j->batches[at];
+	struct frame_reader *r = frame_reader_new(b->fd, b->sha256, e);
+	const struct frame_entry *entry = NULL;
+	struct place place = {.batch = b};
+	struct counts n = {.records = 0};
+	enum frame_item item = FRAME_ERROR;
+	struct str line;
+	int rc = r ? 0 : -1;
+
+	while (!rc && (item = frame_next(r, &line, &entry, &place.index, e)) != FRAME_EOF) {
+		if (item == FRAME_ERROR) {
+			rc = -1;
+		} else if (item == FRAME_HEAD) {
+			place.offset = entry->offset;
+			place.received_at = entry->received_at;
+			rc = check_entry(b, entry, e) || rows_head(ld->rows, b, line, e) ? -1 : 0;
+		} else {
+			rc = one_line(ld, at, line, &place, &n, e);
+		}
+	}
+	if (!rc)
+		rc = check_counts(b, &n, e);
+	ld->batches[at].row.rows = n.records - ld->batches[at].row.rejected;
+	if (rc)
+		ld->bad = at;
+	frame_reader_free(r);
+	return rc;
+}
+
+/* --- one run --- */
+
+static int read_batches(struct load *ld, struct err *e)
+{
+	const struct loader_ops *ops = ld->l->ops;
+	size_t known = ld->l->n_refused;
+	int rc = 0;
+
+	rows_free(ld->rows);
+	ld->rows = rows_new(ld->j, &ld->lo, ops->dialect(ld->l->self));
+	if (ld->lo.has_table)
+		rc = ops->rows_begin(ld->l->self, ld->j, &ld->lo, &ld->desc, e);
+	for (size_t k = 0; k < ld->j->n_batches && !rc; k++)
+		if (!ld->batches[k].already)
+			rc = one_batch(ld, k, e);
+	if (!rc && ld->lo.has_table) {
+		loader_tick(ld->l, "writing the table");
+		rc = ops->rows_end(ld->l->self, e);
+	}
+	if (rc && e->code == ERR_DATA && ld->l->n_refused > known)
+		ld->again = true;
+	return rc;
+}
+
+static int finish(struct load *ld, struct err *e)
+{
+	const struct loader_ops *ops = ld->l->ops;
+
+	if (ld->activate > ld->active && ops->activate(ld->l->self, ld->j, ld->desc.exists, ld->activate, e))
+		return -1;
+	if (rejects_flush(&ld->rejects, ld->l, e) || rejects_store(&ld->rejects, ld->l, ld->j, e))
+		return -1;
+	for (size_t k = 0; k < ld->j->n_batches; k++)
+		if (!ld->batches[k].already && ops->ledger_put(ld->l->self, ld->j, &ld->j->batches[k], &ld->batches[k].row, e))
+			return -1;
+	loader_tick(ld->l, "committing");
+	return ops->commit(ld->l->self, e);
+}
+
+static int run(struct load *ld, struct err *e)
+{
+	size_t todo;
+
+	ld->again = false;
+	ld->activate = 0;
+	ld->bad = SIZE_MAX;
+	ld->l->rows = ld->l->bytes = 0;
+	rejects_again(&ld->rejects);
+	if (table_ready(ld, e))
+		return -1;
+	ld->in_transaction = true;
+	if (ld->l->ops->begin(ld->l->self, ld->j, &ld->active, e) || read_ledger(ld, &todo, e))
+		return -1;
+	if (!todo)
+		return 0; /* rolled back: there is nothing to write */
+	if (read_batches(ld, e) || finish(ld, e))
+		return -1;
+	ld->in_transaction = false;
+	return 0;
+}
+
+static json_t *answer(const struct load *ld)
+{
+	json_t *list = json_array();
+
+	for (size_t k = 0; k < ld->j->n_batches; k++) {
+		const struct ledger_row *r = &ld->batches[k].row;
+
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:b}", "id", ld->j->batches[k].id, "rows", (json_int_t)r->rows, "rejected",
+			(json_int_t)r->rejected, "attempt", (json_int_t)r->attempt, "already", ld->batches[k].already));
+	}
+	return json_pack("{s:o}", "batches", list);
+}
+
+static void load_free(struct load *ld)
+{
+	for (size_t k = 0; k < ld->j->n_batches; k++)
+		free(ld->batches[k].ranges.r);
+	free(ld->batches);
+	rows_free(ld->rows);
+	layout_free(&ld->lo);
+	table_desc_free(&ld->desc);
+	rejects_free(&ld->rejects);
+	for (size_t k = 0; k < ld->l->n_refused; k++)
+		free(ld->l->reasons[k]);
+	ld->l->n_refused = 0;
+}
+
+json_t *load_run(struct loader *l, struct job *j, size_t *bad, struct err *e)
+{
+	struct load ld = {.l = l, .j = j, .batches = xcalloc(j->n_batches, sizeof(*ld.batches))};
+	json_t *result = NULL;
+	int rc = -1;
+
+	l->load = j->load;
+	for (unsigned k = 0; k < RUNS_MAX && rc; k++) {
+		rc = run(&ld, e);
+		if (ld.in_transaction)
+			l->ops->rollback(l->self);
+		ld.in_transaction = false;
+		if (rc && !ld.again)
+			break;
+	}
+	if (!rc)
+		result = answer(&ld);
+	*bad = ld.bad;
+	l->load = 0;
+	load_free(&ld);
+	return result;
+}
+
+/* --- discard --- */
+
+static int discard(struct loader *l, struct job *j, struct ledger_row *row, bool *was_loaded, struct err *e)
+{
+	const struct ledger_row mark = {.discarded = true};
+	int64_t active;
+	int rc;
+
+	if (l->ops->begin(l->self, j, &active, e))
+		return -1;
+	rc = l->ops->ledger_get(l->self, j, &j->batches[0], row, e);
+	if (rc < 0)
+		return -1;
+	*was_loaded = rc && !row->discarded;
+	if (!rc && l->ops->ledger_put(l->self, j, &j->batches[0], &mark, e))
+		return -1;
+	return l->ops->commit(l->self, e);
+}
+
+json_t *load_discard(struct loader *l, struct job *j, struct err *e)
+{
+	struct ledger_row row = {.rows = 0};
+	bool was_loaded = false;
+
+	if (l->ops->prepare(l->self, j, e))
+		return NULL;
+	if (discard(l, j, &row, &was_loaded, e)) {
+		l->ops->rollback(l->self);
+		return NULL;
+	}
+	return json_pack("{s:b, s:I, s:I}", "was_loaded", was_loaded, "rows", (json_int_t)row.rows, "rejected", (json_int_t)row.rejected);
+}

@@ -1,0 +1,157 @@
+/*
+ * plan.c - what must change in the destination before a job's rows fit. It never takes anything away and never narrows. The job's layout decides names, but a
+ * destination may hold an older truth (its table was changed by hand, or the state of the daemon was lost): then a column of another type is left alone and
+ * the values go to NAME__xx beside it.
+ */
+#include "loaders/runtime/plan.h"
+
+#include "xalloc.h"
+
+void ranges_add(struct ranges *r, uint64_t first, uint64_t last)
+{
+	if (r->n == r->cap) {
+		r->cap = r->cap ? r->cap * 2 : 16;
+		r->r = xreallocarray(r->r, r->cap, sizeof(*r->r));
+	}
+	r->r[r->n++] = (struct range){.first = first, .last = last};
+}
+
+void table_desc_free(struct table_desc *d)
+{
+	for (size_t k = 0; k < d->n; k++)
+		free(d->columns[k].name);
+	for (size_t k = 0; k < d->n_keys; k++)
+		free(d->keys[k]);
+	free(d->columns);
+	free(d->keys);
+	free(d->owner);
+	*d = (struct table_desc){.exists = false};
+}
+
+static const struct desc_column *there(const struct table_desc *desc, const char *name)
+{
+	for (size_t k = 0; k < desc->n; k++)
+		if (str_ieq(str_c(desc->columns[k].name), str_c(name)))
+			return &desc->columns[k];
+	return NULL;
+}
+
+static void list(struct buf *b, char *const *names, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		buf_addf(b, "%s%s", k ? ", " : "", names[k]);
+	if (!n)
+		buf_adds(b, "none");
+}
+
+static int check_keys(const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e)
+{
+	bool same = lo->n_keys == desc->n_keys;
+	struct buf was = BUF_INIT, is = BUF_INIT;
+
+	for (size_t k = 0; same && k < lo->n_keys; k++)
+		same = str_ieq(str_c(lo->columns[lo->keys[k]].name), str_c(desc->keys[k]));
+	if (same)
+		return 0;
+	list(&was, desc->keys, desc->n_keys);
+	list(&is, j->keys, j->n_keys);
+	err_set(e, ERR_CONFIG, "the primary key of %s is %s in the destination and %s in the records; send the same key, or rename or drop the table there, then it is made anew",
+		lo->table, buf_cstr(&was), buf_cstr(&is));
+	buf_free(&was);
+	buf_free(&is);
+	return -1;
+}
+
+static int check_owner(const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e)
+{
+	if (desc->owner && strcmp(desc->owner, j->source) != 0)
+		return err_set(e, ERR_CONFIG, "the table %s belongs to source %s; connect source %s with another --schema", lo->table, desc->owner, j->source);
+	if (!desc->owner && !there(desc, "_sdc_sequence"))
+		return err_set(e, ERR_CONFIG, "the table %s is there already and was not made by stitch; rename it, or connect source %s with another --schema",
+			lo->table, j->source);
+	return 0;
+}
+
+static void add(struct plan *p, enum step_kind kind, const struct column *c)
+{
+	p->steps[p->n++] = (struct step){.kind = kind, .column = c};
+}
+
+static void rename_to(struct column *c, const char *name)
+{
+	char *copy = xstrdup(name);
+
+	free(c->name);
+	c->name = copy;
+}
+
+/* Is the name free in the layout? */
+static bool used(const struct layout *lo, const char *name)
+{
+	for (size_t k = 0; k < lo->n; k++)
+		if (str_ieq(str_c(lo->columns[k].name), str_c(name)))
+			return true;
+	return false;
+}
+
+static int column_steps(const struct dialect *d, struct layout *lo, struct column *c, const struct table_desc *desc, struct plan *p, struct err *e)
+{
+	const struct desc_column *dc = there(desc, c->name);
+	char *other;
+
+	if (dc && (dc->fixed || !(dc->accepts & COL_BIT(c->type)))) {
+		if (!dc->fixed && c->type == COL_NUMBER && (dc->accepts & COL_BIT(COL_INTEGER))) {
+			rename_to(c, dc->name);
+			add(p, STEP_WIDEN, c);
+			return 0;
+		}
+		other = xasprintf("%s__%s", c->name, d->suffix[c->type]);
+		if (c->key || c->sdc || used(lo, other)) {
+			err_set(e, ERR_CONFIG, "column %s of %s has a type that cannot hold the values sent for it; rename the column or the table there", c->name, lo->table);
+			free(other);
+			return -1;
+		}
+		rename_to(c, other);
+		free(other);
+		dc = there(desc, c->name);
+		if (dc && (dc->fixed || !(dc->accepts & COL_BIT(c->type))))
+			return err_set(e, ERR_CONFIG, "column %s of %s has a type that cannot hold the values sent for it; rename the column or the table there",
+				c->name, lo->table);
+	}
+	if (dc)
+		rename_to(c, dc->name);
+	else
+		add(p, STEP_ADD, c);
+	return 0;
+}
+
+int plan_make(const struct job *j, const struct dialect *d, struct layout *lo, const struct table_desc *desc, struct plan *out, struct err *e)
+{
+	*out = (struct plan){.n = 0};
+	if (!lo->has_table)
+		return 0;
+	out->steps = xcalloc(lo->n + 1, sizeof(*out->steps));
+	if (!desc->exists) {
+		add(out, STEP_CREATE, NULL);
+		return 0;
+	}
+	if (check_owner(j, lo, desc, e) || check_keys(j, lo, desc, e))
+		goto fail;
+	for (size_t k = 0; k < lo->n; k++)
+		if (column_steps(d, lo, &lo->columns[k], desc, out, e))
+			goto fail;
+	if (d->columns_max && desc->n + out->n > d->columns_max) {
+		err_set(e, ERR_CONFIG, "the table %s would have %zu columns; this destination takes %u", lo->table, desc->n + out->n, d->columns_max);
+		goto fail;
+	}
+	return 0;
+fail:
+	plan_free(out);
+	return -1;
+}
+
+void plan_free(struct plan *p)
+{
+	free(p->steps);
+	*p = (struct plan){.n = 0};
+}
