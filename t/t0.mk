@@ -24,3 +24,11 @@ t_unit_0013_timefmt_tap_LDADD = $(SHARED_TEST_LIBS)
 check_PROGRAMS += t/unit/0021-frame.tap
 t_unit_0021_frame_tap_SOURCES = t/unit/0021-frame.c
 t_unit_0021_frame_tap_LDADD = $(SHARED_TEST_LIBS)
+# figures: make t/perf/jscan-speed && t/perf/jscan-speed FILE (a record a line)
+EXTRA_PROGRAMS += t/perf/jscan-speed
+t_perf_jscan_speed_SOURCES = t/perf/jscan-speed.c
+t_perf_jscan_speed_LDADD = $(SHARED_TEST_LIBS)
+if HAVE_YAJL
+t_perf_jscan_speed_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_YAJL $(YAJL_CFLAGS)
+t_perf_jscan_speed_LDADD += $(YAJL_LIBS)
+endif

@@ -22,6 +22,6 @@ EXTRA_DIST += t/lib/log-faults.sh
 log-faults: t/lib/logdriver
 	ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/t2900-log-faults.t t/sh/t2901-log-crash.t
 # figures: make t/perf/queue-append && t/perf/queue-append DIR
-EXTRA_PROGRAMS = t/perf/queue-append
+EXTRA_PROGRAMS += t/perf/queue-append
 t_perf_queue_append_SOURCES = t/perf/queue-append.c
 t_perf_queue_append_LDADD = $(QUEUE_TEST_LIBS)
