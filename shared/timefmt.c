@@ -1,7 +1,7 @@
 /*
  * timefmt.c - ISO 8601 in and out, see timefmt.h. The design: civil dates are counted in eras of 400 years that begin in March, so that the
  * leap day is the last of its year (Howard Hinnant's "chrono-compatible low-level date algorithms"); everything else is arithmetic on
- * microseconds or nanoseconds. What can go wrong: division of negative times rounds to zero in C, so floor_div is used throughout.
+ * microseconds or nanoseconds. What can go wrong: division of negative times rounds to zero in C, so floor_div and floor_mod are used throughout.
  */
 #include "timefmt.h"
 
@@ -12,6 +12,11 @@
 static int64_t floor_div(int64_t a, int64_t b)
 {
 	return a / b - (a % b < 0);
+}
+
+static int64_t floor_mod(int64_t a, int64_t b)
+{
+	return a % b + (a % b < 0 ? b : 0);
 }
 
 int64_t timefmt_days(int64_t year, unsigned month, unsigned day)
@@ -145,7 +150,7 @@ int timefmt_parse(struct str s, int64_t *us)
 static size_t put(int64_t sec, char between, char out[TIMEFMT_MAX])
 {
 	int64_t days = floor_div(sec, SEC_PER_DAY), year;
-	unsigned month, day, of_day = (unsigned)(sec - days * SEC_PER_DAY);
+	unsigned month, day, of_day = (unsigned)floor_mod(sec, SEC_PER_DAY);
 
 	timefmt_civil(days, &year, &month, &day);
 	return (size_t)snprintf(out, TIMEFMT_MAX, "%04" PRId64 "-%02u-%02u%c%02u:%02u:%02u", year, month, day, between, of_day / 3600,
@@ -154,8 +159,8 @@ static size_t put(int64_t sec, char between, char out[TIMEFMT_MAX])
 
 size_t timefmt_iso(int64_t ns, unsigned frac, char out[TIMEFMT_MAX])
 {
-	int64_t sec = floor_div(ns, NSEC_PER_SEC), rest = ns - sec * NSEC_PER_SEC;
-	size_t n = put(sec, 'T', out);
+	int64_t rest = floor_mod(ns, NSEC_PER_SEC);
+	size_t n = put(floor_div(ns, NSEC_PER_SEC), 'T', out);
 
 	assert(frac <= 9 && frac % 3 == 0);
 	for (unsigned i = frac; i < 9; i++)
@@ -167,10 +172,9 @@ size_t timefmt_iso(int64_t ns, unsigned frac, char out[TIMEFMT_MAX])
 
 size_t timefmt_sql(int64_t us, char out[TIMEFMT_MAX])
 {
-	int64_t sec = floor_div(us, US_PER_SEC);
-	size_t n = put(sec, ' ', out);
+	size_t n = put(floor_div(us, US_PER_SEC), ' ', out);
 
-	return n + (size_t)snprintf(out + n, TIMEFMT_MAX - n, ".%06" PRId64, us - sec * US_PER_SEC);
+	return n + (size_t)snprintf(out + n, TIMEFMT_MAX - n, ".%06" PRId64, floor_mod(us, US_PER_SEC));
 }
 
 size_t timefmt_span(int64_t ns, char out[TIMEFMT_MAX])

@@ -32,3 +32,14 @@ if HAVE_YAJL
 t_perf_jscan_speed_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_YAJL $(YAJL_CFLAGS)
 t_perf_jscan_speed_LDADD += $(YAJL_LIBS)
 endif
+# jscan against other parsers; yajl only where it is there
+check_LIBRARIES += liboracle.a
+liboracle_a_SOURCES = t/lib/joracle.c t/lib/joracle.h
+ORACLE_TEST_LIBS = liboracle.a $(SHARED_TEST_LIBS)
+if HAVE_YAJL
+liboracle_a_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_YAJL $(YAJL_CFLAGS)
+ORACLE_TEST_LIBS += $(YAJL_LIBS)
+endif
+check_PROGRAMS += t/unit/0014-jscan-differ.tap
+t_unit_0014_jscan_differ_tap_SOURCES = t/unit/0014-jscan-differ.c
+t_unit_0014_jscan_differ_tap_LDADD = $(ORACLE_TEST_LIBS)

@@ -3,6 +3,17 @@
 FUZZ_TARGETS =
 EXTRA_DIST += t/fuzz/corpus
 
+FUZZ_TARGETS += jscan
+check_PROGRAMS += t/fuzz/jscan.tap
+t_fuzz_jscan_tap_SOURCES = t/fuzz/replay.c t/fuzz/jscan.c
+t_fuzz_jscan_tap_LDADD = $(ORACLE_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/jscan
+t_fuzz_jscan_SOURCES = t/fuzz/jscan.c
+t_fuzz_jscan_LDADD = $(ORACLE_TEST_LIBS)
+t_fuzz_jscan_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 FUZZ_TARGETS += queue-record queue-log
 check_PROGRAMS += t/fuzz/queue-record.tap t/fuzz/queue-log.tap
 t_fuzz_queue_record_tap_SOURCES = t/fuzz/replay.c t/fuzz/queue-record.c
