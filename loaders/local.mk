@@ -12,3 +12,4 @@ libloader_a_SOURCES = \
 	loaders/runtime/rows.c loaders/runtime/rows.h \
 	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)
+include loaders/postgres/local.mk

@@ -1,1 +1,5 @@
 # family t6: check_PROGRAMS += t/unit/6NNN-name.tap (with _SOURCES, _LDADD), dist_check_SCRIPTS += t/sh/t6NNN-name.t
+check_PROGRAMS += t/unit/6011-pgcopy.tap
+t_unit_6011_pgcopy_tap_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
+t_unit_6011_pgcopy_tap_SOURCES = t/unit/6011-pgcopy.c
+t_unit_6011_pgcopy_tap_LDADD = libtap.a libpostgres.a $(SHARED_LIBS) $(PQ_LIBS)

@@ -1,0 +1,389 @@
+/*
+ * pg_conn.c - libpq without its blocking calls: send, flush, poll, consume, so that the daemon gets its heartbeat through the longest statement. What can go wrong:
+ * a server that vanishes without a word; keepalives on both sides find it within about a minute. Passwords are in libpq's own memory and in the settings only, never in an error text: libpq's messages do not hold them.
+ */
+#include "loaders/postgres/pg_conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "str.h"
+#include "xalloc.h"
+
+#define CONNECT_SECONDS "15"
+#define TICK_MS 1000
+
+static const char *const setting_names[] = {"host", "port", "user", "password", "dbname", "sslmode"};
+
+static const char *setting(const struct pg *p, const char *name)
+{
+	const char *v = json_string_value(json_object_get(p->settings, name));
+
+	return v && *v ? v : NULL;
+}
+
+int pg_init(struct pg *p, json_t *settings, const char *destination, pg_tick_fn *tick, void *arg, struct err *e)
+{
+	static const char *const modes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+	const char *mode, *port;
+	uint64_t number;
+	size_t k;
+
+	*p = (struct pg){.settings = settings, .destination = destination, .tick = tick, .arg = arg};
+	for (k = 0; k < ARRAY_LEN(setting_names); k++) {
+		json_t *v = json_object_get(settings, setting_names[k]);
+
+		if (v && !json_is_string(v) && !json_is_null(v))
+			return err_set(e, ERR_CONFIG, "the setting %s must be text", setting_names[k]);
+	}
+	mode = setting(p, "sslmode");
+	for (k = 0; mode && k < ARRAY_LEN(modes) && strcmp(mode, modes[k]) != 0;)
+		k++;
+	if (mode && k == ARRAY_LEN(modes))
+		return err_set(e, ERR_CONFIG, "the setting sslmode is \"%s\"; it can be disable, allow, prefer, require, verify-ca or verify-full", mode);
+	port = setting(p, "port");
+	if (port && (str_to_u64(str_c(port), &number) || number < 1 || number > 65535))
+		return err_set(e, ERR_CONFIG, "the setting port is \"%s\"; it must be a number from 1 to 65535 (usually 5432)", port);
+	if (!setting(p, "dbname"))
+		return err_set(e, ERR_CONFIG, "the setting dbname is missing: it names the database that the rows go to");
+	return 0;
+}
+
+void pg_free(struct pg *p)
+{
+	pg_disconnect(p);
+	buf_free(&p->context);
+	buf_free(&p->detail);
+	buf_free(&p->message);
+}
+
+void pg_disconnect(struct pg *p)
+{
+	PQfinish(p->conn);
+	p->conn = NULL;
+}
+
+bool pg_usable(const struct pg *p)
+{
+	return p->conn && PQstatus(p->conn) == CONNECTION_OK;
+}
+
+static void ignore_notice(void *arg, const PGresult *r)
+{
+	(void)arg;
+	(void)r;
+}
+
+static int wait_for(struct pg *p, short events, struct err *e)
+{
+	struct pollfd fd = {.fd = PQsocket(p->conn), .events = events};
+	int n;
+
+	do {
+		n = poll(&fd, 1, TICK_MS);
+		p->tick(p->arg);
+	} while (n == 0 || (n < 0 && errno == EINTR));
+	return n < 0 ? err_errno(e, errno, "waiting for the server") : 0;
+}
+
+/* libpq's messages end in newlines and may have several lines: one line for a person. */
+static void one_line(struct buf *out, const char *text)
+{
+	struct str s = str_trim(str_c(text ? text : ""));
+
+	buf_truncate(out, 0);
+	buf_reserve(out, s.len);
+	for (size_t k = 0; k < s.len; k++)
+		if (s.ptr[k] != '\n')
+			buf_addc(out, s.ptr[k]);
+		else
+			buf_addc(out, ' ');
+}
+
+static int connect_failed(struct pg *p, struct err *e)
+{
+	const char *state, *fix;
+
+	one_line(&p->message, p->conn ? PQerrorMessage(p->conn) : "out of memory");
+	pg_disconnect(p);
+	state = pg_error_of_connect(buf_cstr(&p->message));
+	snprintf(p->state, sizeof(p->state), "%s", state);
+	fix = *state ? pg_error_fix(state) : "is the server running, and are host and port right?";
+	return err_set(e, pg_error_class(state), "cannot connect: %s%s%s", buf_cstr(&p->message), *fix ? "; " : "", fix);
+}
+
+/* What holds for the whole session. Time-outs and what a pooler in transaction mode would mix up are set in each transaction (pg_load.c). */
+static void session_settings(struct pg *p)
+{
+	static const char *const wishes[] = {
+		/* a loader that was killed, or whose machine vanished, must not hold its locks until the statement has ended */
+		"SET client_connection_check_interval = '5s'",
+		"SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10", "SET tcp_keepalives_count = 3",
+	};
+
+	/* older servers and other systems lack some of them: nothing depends on a single one */
+	for (size_t k = 0; k < ARRAY_LEN(wishes); k++)
+		if (pg_usable(p) && pg_exec(p, wishes[k], NULL))
+			continue;
+}
+
+int pg_connect(struct pg *p, struct err *e)
+{
+	const char *keys[24], *values[24];
+	PostgresPollingStatusType st = PGRES_POLLING_WRITING;
+	char name[64];
+	int n = 0;
+
+	if (pg_usable(p) && PQtransactionStatus(p->conn) == PQTRANS_IDLE)
+		return 0;
+	pg_disconnect(p);
+	for (size_t k = 0; k < ARRAY_LEN(setting_names); k++) {
+		if (!setting(p, setting_names[k]))
+			continue;
+		keys[n] = setting_names[k];
+		values[n++] = setting(p, setting_names[k]);
+	}
+	snprintf(name, sizeof(name), "stitch %s", p->destination ? p->destination : "");
+#define WITH(key, value) (keys[n] = (key), values[n++] = (value))
+	WITH("application_name", name);
+	WITH("client_encoding", "UTF8");
+	WITH("connect_timeout", CONNECT_SECONDS);
+	WITH("gssencmode", "disable");
+	WITH("keepalives", "1");
+	WITH("keepalives_idle", "30");
+	WITH("keepalives_interval", "10");
+	WITH("keepalives_count", "3");
+	WITH("tcp_user_timeout", "60000");
+#undef WITH
+	keys[n] = values[n] = NULL;
+	p->conn = PQconnectStartParams(keys, values, 0);
+	if (!p->conn || PQstatus(p->conn) == CONNECTION_BAD)
+		return connect_failed(p, e);
+	while (st != PGRES_POLLING_OK) {
+		if (wait_for(p, st == PGRES_POLLING_READING ? POLLIN : POLLOUT, e))
+			return -1;
+		st = PQconnectPoll(p->conn);
+		if (st == PGRES_POLLING_FAILED)
+			return connect_failed(p, e);
+	}
+	PQsetNoticeReceiver(p->conn, ignore_notice, NULL);
+	if (PQsetnonblocking(p->conn, 1))
+		return connect_failed(p, e);
+	session_settings(p);
+	return 0;
+}
+
+char *pg_server(const struct pg *p)
+{
+	return xasprintf("PostgreSQL %s at %s:%s/%s, as %s", PQparameterStatus(p->conn, "server_version"), PQhost(p->conn), PQport(p->conn), PQdb(p->conn),
+		PQuser(p->conn));
+}
+
+/* r's complaint, or the connection's when r is NULL or says nothing, into p and e. */
+static int failed(struct pg *p, const PGresult *r, struct err *e)
+{
+	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL, *text = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+	const char *detail = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL) : NULL, *fix;
+	bool alive = PQstatus(p->conn) == CONNECTION_OK;
+
+	snprintf(p->state, sizeof(p->state), "%s", state ? state : "");
+	one_line(&p->context, r ? PQresultErrorField(r, PG_DIAG_CONTEXT) : NULL);
+	one_line(&p->detail, detail);
+	one_line(&p->message, text ? text : PQerrorMessage(p->conn));
+	if (!alive && !state)
+		return err_set(e, ERR_TRANSIENT, "the connection to the server was lost: %s", buf_cstr(&p->message));
+	fix = pg_error_fix(p->state);
+	return err_set(e, pg_error_class(p->state), "%s%s%s%s%s%s%s%s", buf_cstr(&p->message), p->detail.len ? " (" : "", buf_cstr(&p->detail),
+		p->detail.len ? ")" : "", *p->state ? ", SQLSTATE " : "", p->state, *fix ? "; " : "", fix);
+}
+
+static int flush(struct pg *p, struct err *e)
+{
+	int n;
+
+	while ((n = PQflush(p->conn)) > 0) {
+		if (wait_for(p, POLLIN | POLLOUT, e))
+			return -1;
+		if (!PQconsumeInput(p->conn)) /* the server may stop reading until we have read */
+			return failed(p, NULL, e);
+	}
+	return n < 0 ? failed(p, NULL, e) : 0;
+}
+
+/* The next result, or NULL at the end of the command. -1: the connection is gone. */
+static int next_result(struct pg *p, PGresult **r, struct err *e)
+{
+	*r = NULL;
+	while (PQisBusy(p->conn)) {
+		if (wait_for(p, POLLIN, e))
+			return -1;
+		if (!PQconsumeInput(p->conn))
+			return failed(p, NULL, e);
+	}
+	*r = PQgetResult(p->conn);
+	return 0;
+}
+
+/* All results of what was sent; the last good one is given back. The first error counts, the rest is read so that the connection can go on. */
+static int finish(struct pg *p, PGresult **last, struct err *e)
+{
+	PGresult *r;
+	bool bad = false;
+
+	*last = NULL;
+	for (;;) {
+		ExecStatusType st;
+
+		if (next_result(p, &r, bad ? NULL : e))
+			goto fail;
+		if (!r)
+			break;
+		st = PQresultStatus(r);
+		if (st == PGRES_COPY_IN && !bad) {
+			PQclear(*last);
+			*last = r;
+			return 0;
+		}
+		if (st != PGRES_COMMAND_OK && st != PGRES_TUPLES_OK && !bad) {
+			failed(p, r, e);
+			bad = true;
+		}
+		PQclear(*last);
+		*last = r;
+		if (PQstatus(p->conn) != CONNECTION_OK)
+			goto fail;
+	}
+	if (!bad)
+		return 0;
+fail:
+	PQclear(*last);
+	*last = NULL;
+	return -1;
+}
+
+static int not_sent(struct pg *p, struct err *e)
+{
+	if (!p->conn) {
+		p->state[0] = '\0';
+		return err_set(e, ERR_TRANSIENT, "the connection to the server is closed");
+	}
+	return failed(p, NULL, e);
+}
+
+PGresult *pg_query(struct pg *p, const char *sql, int n, const char *const *params, struct err *e)
+{
+	PGresult *r;
+
+	if (!p->conn || !PQsendQueryParams(p->conn, sql, n, NULL, params, NULL, NULL, 0)) {
+		not_sent(p, e);
+		return NULL;
+	}
+	if (flush(p, e) || finish(p, &r, e))
+		return NULL;
+	return r;
+}
+
+int pg_exec(struct pg *p, const char *sql, struct err *e)
+{
+	PGresult *r;
+
+	if (!p->conn || !PQsendQuery(p->conn, sql))
+		return not_sent(p, e);
+	if (flush(p, e) || finish(p, &r, e))
+		return -1;
+	PQclear(r);
+	return 0;
+}
+
+int pg_execf(struct pg *p, struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	char *sql;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&sql, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	n = pg_exec(p, sql, e);
+	free(sql);
+	return n;
+}
+
+int64_t pg_touched(const PGresult *r)
+{
+	int64_t n;
+
+	return str_to_i64(str_c(PQcmdTuples((PGresult *)(uintptr_t)r)), &n) ? 0 : n;
+}
+
+int pg_copy_start(struct pg *p, const char *sql, struct err *e)
+{
+	PGresult *r;
+	bool copying;
+
+	if (!p->conn || !PQsendQuery(p->conn, sql))
+		return not_sent(p, e);
+	if (flush(p, e) || finish(p, &r, e))
+		return -1;
+	copying = PQresultStatus(r) == PGRES_COPY_IN;
+	PQclear(r);
+	return copying ? 0 : err_set(e, ERR_INTERNAL, "the server did not begin to copy");
+}
+
+/* The server has ended the COPY by an error of its own: that one is wanted, not libpq's "no COPY in progress". */
+static int copy_broken(struct pg *p, struct err *e)
+{
+	PGresult *r;
+
+	if (PQstatus(p->conn) != CONNECTION_OK || finish(p, &r, e) == 0)
+		return failed(p, NULL, e);
+	return -1;
+}
+
+int pg_copy_send(struct pg *p, const struct buf *data, struct err *e)
+{
+	int n = 0;
+
+	if (!p->conn)
+		return not_sent(p, e);
+	if (data->len == 0)
+		return 0;
+	while ((n = PQputCopyData(p->conn, data->data, (int)data->len)) == 0)
+		if (flush(p, e))
+			return -1;
+	if (n < 0)
+		return copy_broken(p, e);
+	/* bound what waits in libpq: its buffer grows without end otherwise */
+	return flush(p, e);
+}
+
+int pg_copy_finish(struct pg *p, const char *abort, struct err *e)
+{
+	PGresult *r = NULL;
+	int n;
+
+	if (!p->conn)
+		return not_sent(p, e);
+	while ((n = PQputCopyEnd(p->conn, abort)) == 0)
+		if (flush(p, e))
+			return -1;
+	if (n < 0)
+		return copy_broken(p, e);
+	if (flush(p, e))
+		return -1;
+	if (!abort) {
+		if (finish(p, &r, e))
+			return -1;
+		PQclear(r);
+		return 0;
+	}
+	while (next_result(p, &r, e) == 0) {
+		if (!r)
+			return 0;
+		PQclear(r);
+	}
+	return -1;
+}

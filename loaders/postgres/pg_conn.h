@@ -1,0 +1,51 @@
+/*
+ * pg_conn.h - one connection to a PostgreSQL server: settings to connection, statements and COPY that never block for longer than a second without calling
+ * `tick` (the daemon's heartbeat), errors with class, cause and fix. One thread. Any error that leaves the connection unusable makes
+ * pg_usable false; pg_connect again then.
+ */
+#ifndef STITCH_PG_CONN_H
+#define STITCH_PG_CONN_H
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include "base.h"
+#include "buf.h"
+#include "err.h"
+#include "loaders/postgres/pg_error.h"
+
+typedef void pg_tick_fn(void *arg); /* at least once a second while something is waited for */
+
+struct pg {
+	PGconn *conn;	/* NULL: not connected */
+	json_t *settings; /* borrowed by pg_init's caller for as long as the struct lives */
+	const char *destination;
+	pg_tick_fn *tick;
+	void *arg;
+	/* of the last error from the server; state "" when it came from the connection */
+	char state[PG_STATE_LEN];
+	struct buf context, detail, message;
+};
+
+/* Checks the settings' values only: sslmode, port, unknown types. */
+int pg_init(struct pg *p, json_t *settings, const char *destination, pg_tick_fn *tick, void *arg, struct err *e) MUST_CHECK;
+void pg_free(struct pg *p);
+int pg_connect(struct pg *p, struct err *e) MUST_CHECK; /* within 15 s a host; closes what was open; 0 at once when usable */
+void pg_disconnect(struct pg *p);
+bool pg_usable(const struct pg *p);
+char *pg_server(const struct pg *p) MUST_CHECK; /* "PostgreSQL 15.18 at host:port/dbname, as user"; caller frees */
+
+/* One statement with text parameters ($1...; NULL is null); the result has been checked and is PQclear'ed by the caller. */
+PGresult *pg_query(struct pg *p, const char *sql, int n, const char *const *params, struct err *e) MUST_CHECK;
+/* One or more statements without parameters or results. */
+int pg_exec(struct pg *p, const char *sql, struct err *e) MUST_CHECK;
+int pg_execf(struct pg *p, struct err *e, const char *fmt, ...) PRINTF(3, 4) MUST_CHECK;
+/* Rows that a statement touched (PQcmdTuples), from pg_query's result. */
+int64_t pg_touched(const PGresult *r);
+
+int pg_copy_start(struct pg *p, const char *sql, struct err *e) MUST_CHECK;
+int pg_copy_send(struct pg *p, const struct buf *data, struct err *e) MUST_CHECK;
+/* abort: text for the server's log, NULL to finish. -1 with the server's complaint; after an abort 0 when the server has taken it. */
+int pg_copy_finish(struct pg *p, const char *abort, struct err *e) MUST_CHECK;
+
+#endif

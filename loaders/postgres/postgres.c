@@ -1,0 +1,113 @@
+/*
+ * postgres.c - stitch-load-postgres: the ops of this kind of destination (loaders/runtime/loader.h) and its main. One connection for the life of the process;
+ * it is opened again after a failure that left it unusable. Settings: host port user password dbname sslmode, and numbers=exact|double.
+ */
+#include "loaders/postgres/postgres.h"
+
+#include "xalloc.h"
+
+static const char *const reserved[] = {"bi", "bo", "ti", "do", "it", "de", "st", NULL};
+
+static void tick(void *arg)
+{
+	struct postgres *p = arg;
+
+	loader_tick(p->loader, p->phase);
+}
+
+static void postgres_close(void *self)
+{
+	struct postgres *p = self;
+
+	pg_rows_free(&p->load);
+	pg_free(&p->pg);
+	json_decref(p->settings);
+	free(p->server);
+	free(p);
+}
+
+static int read_numbers(struct postgres *p, struct err *e)
+{
+	json_t *v = json_object_get(p->settings, "numbers");
+	const char *s = json_string_value(v);
+
+	if (!v || json_is_null(v) || (s && (!*s || strcmp(s, "exact") == 0)))
+		return 0;
+	if (!s || strcmp(s, "double") != 0)
+		return err_set(e, ERR_CONFIG, "the setting numbers can be exact (NUMERIC columns, the default) or double (DOUBLE PRECISION columns)");
+	p->doubles = true;
+	return 0;
+}
+
+static void *postgres_open(struct loader *l, const json_t *settings, struct buf *fix, struct err *e)
+{
+	struct postgres *p = xcalloc(1, sizeof(*p));
+
+	p->loader = l;
+	p->phase = "connecting";
+	p->settings = json_deep_copy(settings);
+	p->dialect = (struct dialect){.suffix = {"bi", "de", "bo", "ti", "st"}, .reserved = reserved, .column_max = 59, .table_max = 63, .columns_max = 1600,
+		.strip_special = true, .int_digits = 131072, .frac_digits = 16383};
+	if (pg_init(&p->pg, p->settings, NULL, tick, p, e) || read_numbers(p, e)) {
+		buf_adds(fix, "Correct the setting.");
+		goto fail;
+	}
+	if (p->doubles)
+		p->dialect.suffix[COL_NUMBER] = "do";
+	if (pg_connect(&p->pg, e)) {
+		buf_adds(fix, *pg_error_fix(p->pg.state) ? pg_error_fix(p->pg.state) : "Is the server running, and are host and port right?");
+		goto fail;
+	}
+	p->server = pg_server(&p->pg);
+	return p;
+fail:
+	postgres_close(p);
+	return NULL;
+}
+
+static const char *postgres_server(void *self)
+{
+	return ((struct postgres *)self)->server;
+}
+
+static const struct dialect *postgres_dialect(void *self)
+{
+	return &((struct postgres *)self)->dialect;
+}
+
+static bool postgres_alive(void *self)
+{
+	struct postgres *p = self;
+
+	return pg_usable(&p->pg) && PQtransactionStatus(p->pg.conn) == PQTRANS_IDLE;
+}
+
+static const struct loader_ops postgres_ops = {
+	.kind = "postgres",
+	.open = postgres_open,
+	.close = postgres_close,
+	.server = postgres_server,
+	.dialect = postgres_dialect,
+	.check = pg_check,
+	.sample = pg_sample,
+	.prepare = pg_prepare,
+	.describe = pg_describe,
+	.change = pg_change,
+	.begin = pg_begin,
+	.ledger_get = pg_ledger_get,
+	.ledger_ranges = pg_ledger_ranges,
+	.ledger_put = pg_ledger_put,
+	.rows_begin = pg_rows_begin,
+	.put = pg_put,
+	.rows_end = pg_rows_end,
+	.activate = pg_activate,
+	.reject = pg_reject,
+	.commit = pg_commit,
+	.rollback = pg_rollback,
+	.alive = postgres_alive,
+};
+
+int main(void)
+{
+	return loader_main(&postgres_ops);
+}

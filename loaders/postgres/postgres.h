@@ -1,0 +1,78 @@
+/*
+ * postgres.h - what the files of stitch-load-postgres share: one struct for the connection and the load under way. Used by this folder only. One thread.
+ */
+#ifndef STITCH_POSTGRES_H
+#define STITCH_POSTGRES_H
+
+#include "base.h"
+#include "buf.h"
+#include "err.h"
+#include "loaders/postgres/key_set.h"
+#include "loaders/postgres/pg_conn.h"
+#include "loaders/runtime/loader.h"
+
+/* Rows are sent when so much has gathered: large enough to save calls, small enough to stay in the cache. */
+#define PG_SEND_BYTES (128u << 10)
+
+struct pg_skip { uint64_t line, ordinal; }; /* from this row of COPY on: ordinal of the row; increasing */
+
+struct pg_load {
+	const struct layout *lo; /* NULL: no rows under way */
+	char *table;		 /* quoted, with its schema */
+	struct buf rows;	 /* encoded, not yet sent */
+	bool staged;		 /* COPY goes to the staging table; else straight to the table */
+	bool copying;
+	uint64_t lines;		 /* rows given to COPY */
+	struct pg_skip *skips;
+	size_t n_skips, cap_skips;
+	struct key_set keys;	 /* of the rows so far; says whether two rows may have one key */
+	struct buf names, missing; /* column lists: of the layout; "x = DEFAULT" of the table's other columns */
+};
+
+struct postgres {
+	struct loader *loader;
+	json_t *settings;
+	struct pg pg;
+	char *server;
+	const char *phase;
+	struct dialect dialect;
+	bool doubles;	/* numbers=double */
+	bool narrow;	/* the table described last has columns of integer or smallint, whose binary form is not bigint's */
+	bool careful;	/* a load without key met a record that the server refuses: stage it, so that all such are found at once */
+	struct pg_load load;
+};
+
+/* The schema of a job: its own, or "public" for "". -1: ERR_CONFIG, a name that PostgreSQL keeps for itself or that is too long. */
+int pg_schema_name(const char *schema, const char **out, struct err *e) MUST_CHECK;
+/* The job's table as the destination has it, malloc'ed. */
+char *pg_table_name(const struct postgres *p, const char *table) MUST_CHECK;
+/* Schema and table of a query text, quoted: caller frees. */
+char *pg_quoted(const char *schema, const char *table) MUST_CHECK;
+const char *pg_type_name(const struct postgres *p, enum col_type type);
+
+/* pg_schema.c */
+int pg_prepare(void *self, const struct job *j, struct err *e);
+int pg_describe(void *self, const struct job *j, struct table_desc *out, struct err *e);
+int pg_change(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct err *e);
+
+/* pg_load.c */
+int pg_begin(void *self, const struct job *j, int64_t *active_version, struct err *e);
+int pg_ledger_get(void *self, const struct job *j, const struct job_batch *b, struct ledger_row *out, struct err *e);
+int pg_ledger_ranges(void *self, const struct job *j, const struct job_batch *b, struct ranges *out, struct err *e);
+int pg_ledger_put(void *self, const struct job *j, const struct job_batch *b, const struct ledger_row *row, struct err *e);
+int pg_activate(void *self, const struct job *j, bool has_table, int64_t version, struct err *e);
+int pg_reject(void *self, const struct job *j, const struct reject *r, struct err *e);
+int pg_commit(void *self, struct err *e);
+void pg_rollback(void *self);
+
+/* pg_rows.c */
+int pg_rows_begin(void *self, const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e);
+int pg_put(void *self, const struct row *row, struct err *e);
+int pg_rows_end(void *self, struct err *e);
+void pg_rows_free(struct pg_load *l);
+
+/* pg_check.c */
+void pg_check(void *self, struct loader_check *c);
+int pg_sample(void *self, const char *schema, const char *table, unsigned max, json_t *columns, json_t *rows, struct err *e);
+
+#endif
