@@ -9,7 +9,8 @@
 
 #include "utf8.h"
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(JSCAN_NO_SSE2) /* a test builds it without */
+#define WIDE_SSE2
 #include <emmintrin.h>
 #endif
 
@@ -53,7 +54,7 @@ static inline const char *skip_digits(const char *p, const char *end)
 /* The first byte from p on that is a quote, a backslash, a control character or not ASCII; end when there is none. */
 static inline const char *plain_end(const char *p, const char *end)
 {
-#ifdef __SSE2__
+#ifdef WIDE_SSE2
 	while (end - p >= 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
 		/* signed: below 0x20 is a control character or 0x80 and above */

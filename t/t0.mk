@@ -32,6 +32,11 @@ if HAVE_YAJL
 t_perf_jscan_speed_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_YAJL $(YAJL_CFLAGS)
 t_perf_jscan_speed_LDADD += $(YAJL_LIBS)
 endif
+# the same tests of jscan as a machine without SSE2 has it
+check_PROGRAMS += t/unit/0015-jscan-plain.tap
+t_unit_0015_jscan_plain_tap_SOURCES = t/unit/0010-jscan.c shared/jscan.c
+t_unit_0015_jscan_plain_tap_CPPFLAGS = $(AM_CPPFLAGS) -DJSCAN_NO_SSE2
+t_unit_0015_jscan_plain_tap_LDADD = $(SHARED_TEST_LIBS)
 # jscan against other parsers; yajl only where it is there
 check_LIBRARIES += liboracle.a
 liboracle_a_SOURCES = t/lib/joracle.c t/lib/joracle.h

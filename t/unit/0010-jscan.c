@@ -95,7 +95,7 @@ static void bad(void)
 		D("\"0123456789abcde\nf\""), D("\"\\u00g0\""), D("\"\\u+041\""), D("\"\\u-041\""), D("\"\\u0x41\""),
 		/* surrogates */
 		D("\"\\ud800\""), D("\"\\udc00\""), D("\"\\ud800\\n\""), D("\"\\ud800\\u\""), D("\"\\ud800\\u1\""), D("\"\\ud800\\u0041\""), D("\"\\ud800\\ud800\""),
-		D("\"\\udc00\\ud800\""), D("\"\\ud800abcdef\""), D("\"\\ud83d\\ude00\\ude00\""), D("\"\\uDBFF\\uE000\""), D("\"\\ud800\\"), D("\"\\ud800\\uD"), D("\"\\ud800"),
+		D("\"\\udc00\\ud800\""), D("\"\\udc00\\udc00\""), D("\"\\udfff\\udfff\""), D("\"\\ud800abcdef\""), D("\"\\ud83d\\ude00\\ude00\""), D("\"\\uDBFF\\uE000\""), D("\"\\ud800\\"), D("\"\\ud800\\uD"), D("\"\\ud800"),
 		D("\"\\ud800\\udc0\""), D("\"\\ud800\\udbff\""), D("\"\\ud800x\\udc00\""),
 		/* UTF-8 */
 		D("\"\x80\""), D("\"\xbf\""), D("\"\xc0\xaf\""), D("\"\xc0\x80\""), D("\"\xc1\xbf\""), D("\"\xc2\""), D("\"\xc2\xc2\""), D("\"\xc2"), D("\"\xe0\x80\x80\""), D("\"\xe0\x9f\xbf\""),
@@ -142,11 +142,11 @@ static void long_strings(void)
 
 	for (size_t len = 0; len < 70; len++)
 		for (size_t at = 0; at < len; at++) {
-			static const char odd[] = {'"', '\\', '\n', '\xff', '\xc3', 'x', '\x7f', ' ', '!', '#', '[', ']'};
+			static const char odd[] = {'"', '\\', '\n', '\xff', '\xc3', '\x1f', '\0', '\x80', 'x', '\x7f', ' ', '!', '#', '[', ']'};
 
 			for (size_t k = 0; k < sizeof(odd); k++) {
 				char *p = xmalloc(len + 2);
-				bool fine = k >= 5; /* the others: more text, \a or \" at the end, a control character, no UTF-8 */
+				bool fine = k >= 8; /* the others: more text, \a or \" at the end, a control character, no UTF-8 */
 
 				memset(p, 'a', len + 2);
 				p[0] = p[len + 1] = '"';
@@ -185,6 +185,10 @@ static void tokens(void)
 		if (wanted[i].t == JSCAN_NUMBER)
 			ok(s.tok_integer == (wanted[i].s[0] == '1'), "integer or not");
 	}
+	jscan_init(&s, "[1.5,1e5,15]", 12, 0);
+	ok(jscan_next(&s) == JSCAN_ARRAY && jscan_next(&s) == JSCAN_NUMBER && !s.tok_integer, "a fraction is no integer");
+	ok(jscan_next(&s) == JSCAN_NUMBER && !s.tok_integer, "with an exponent it is none");
+	ok(jscan_next(&s) == JSCAN_NUMBER && s.tok_integer, "15 is one");
 	jscan_init(&s, "[1,x", 4, 0);
 	is_int(JSCAN_ARRAY, jscan_next(&s), "an array");
 	is_int(JSCAN_NUMBER, jscan_next(&s), "its number");
@@ -266,6 +270,12 @@ static void depth(void)
 	ok(!jscan_valid(b.data, b.len, most - 1, &error, NULL), "not with a lower limit");
 	is_str("nested too deeply", error, "and why");
 	ok(jscan_valid(b.data, b.len, most + 1, NULL, NULL), "a limit above the highest is the highest");
+	buf_addc(&b, ']');
+	memmove(b.data + 1, b.data, b.len - 1);
+	b.data[0] = '[';
+	ok(!jscan_valid(b.data, b.len, most + 1000, NULL, NULL), "one more is refused, whatever the limit");
+	b.data[0] = ' ';
+	buf_truncate(&b, b.len - 1);
 	b.data[b.len - most] = b.data[b.len - most] == ']' ? '}' : ']';
 	ok(!jscan_valid(b.data, b.len, 0, NULL, NULL), "a wrong bracket at the bottom is seen");
 	buf_truncate(&b, 0);
