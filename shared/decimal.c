@@ -6,8 +6,6 @@
  */
 #include "decimal.h"
 
-#include "xalloc.h"
-
 #define EXP_MAX INT64_C(1000000000000000)
 #define EXP_SHOWN 1000000
 
@@ -207,8 +205,8 @@ int decimal_cmp(struct str a, struct str b)
 	return sign_x * cmp_size(&gx, &gy);
 }
 
-/* The n digits of v and zeros after them, as one whole number, modulo the whole number of, which has at most 37 digits. */
-static bool divides_short(const struct digits *v, int64_t zeros, const struct digits *of)
+/* Does the whole number of (at most DECIMAL_OF_MAX digits) divide the one made of v's digits and so many zeros? */
+static bool divides(const struct digits *v, int64_t zeros, const struct digits *of)
 {
 	unsigned __int128 m = 0, rem = 0;
 
@@ -221,75 +219,6 @@ static bool divides_short(const struct digits *v, int64_t zeros, const struct di
 	return rem == 0;
 }
 
-/* The same for a longer one, in limbs of nine digits, the lowest first. */
-#define LIMB 1000000000u
-
-struct limbs {
-	uint32_t *v;
-	size_t n;
-};
-
-static void times_ten_plus(struct limbs *x, unsigned d)
-{
-	uint64_t carry = d;
-
-	for (size_t i = 0; i < x->n; i++) {
-		carry += (uint64_t)x->v[i] * 10;
-		x->v[i] = (uint32_t)(carry % LIMB);
-		carry /= LIMB;
-	}
-	assert(!carry);
-}
-
-static bool less(const struct limbs *x, const struct limbs *y)
-{
-	for (size_t i = x->n; i-- > 0;)
-		if (x->v[i] != y->v[i])
-			return x->v[i] < y->v[i];
-	return false;
-}
-
-static void subtract(struct limbs *x, const struct limbs *y)
-{
-	uint32_t borrow = 0;
-
-	for (size_t i = 0; i < x->n; i++) {
-		uint32_t sub = y->v[i] + borrow;
-
-		borrow = x->v[i] < sub;
-		x->v[i] = x->v[i] + (borrow ? LIMB : 0) - sub;
-	}
-}
-
-static bool is_zero(const struct limbs *x)
-{
-	for (size_t i = 0; i < x->n; i++)
-		if (x->v[i])
-			return false;
-	return true;
-}
-
-static bool divides_long(const struct digits *v, int64_t zeros, const struct digits *of)
-{
-	size_t n = (size_t)many(of) / 9 + 2; /* room for the remainder times ten */
-	struct limbs m = {xcalloc(n, sizeof(uint32_t)), n}, rem = {xcalloc(n, sizeof(uint32_t)), n};
-	bool whole;
-
-	for (size_t i = of->first; i < of->last; i++)
-		times_ten_plus(&m, digit(of, i));
-	for (int64_t i = 0; i < many(v) + zeros; i++) {
-		if (i >= many(v) && is_zero(&rem))
-			break;
-		times_ten_plus(&rem, i < many(v) ? digit(v, v->first + (size_t)i) : 0);
-		while (!less(&rem, &m))
-			subtract(&rem, &m);
-	}
-	whole = is_zero(&rem);
-	free(m.v);
-	free(rem.v);
-	return whole;
-}
-
 bool decimal_multiple_of(struct str value, struct str of)
 {
 	struct decimal x, y;
@@ -298,17 +227,19 @@ bool decimal_multiple_of(struct str value, struct str of)
 
 	if (parse(value, &x) || parse(of, &y) || y.zero)
 		return false;
+	o = strip(&y);
+	if (many(&o) > DECIMAL_OF_MAX)
+		return false;
 	if (x.zero)
 		return true;
 	v = strip(&x);
-	o = strip(&y);
 	/* V x 10^(zeros) / O with V and O whole and neither ending in 0: with zeros < 0, O x 10^-zeros would have to divide V */
 	zeros = (v.point - many(&v)) - (o.point - many(&o));
 	if (zeros < 0 || v.point < o.point)
 		return false;
 	/* zeros only help by their twos and fives, of which O has fewer than four for each of its digits */
 	zeros = MIN(zeros, 4 * many(&o));
-	return many(&o) <= 37 ? divides_short(&v, zeros, &o) : divides_long(&v, zeros, &o);
+	return divides(&v, zeros, &o);
 }
 
 /* Zeros of the number's own text stay (1.50 is 1.50), but a zero with an exponent is just 0. */

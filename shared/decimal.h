@@ -25,7 +25,9 @@ int decimal_to_i64(struct str number, int64_t *out) MUST_CHECK;
 int decimal_size(struct str number, unsigned limit, unsigned *precision, unsigned *scale) MUST_CHECK;
 /* By value: -1, 0, 1. Exact; exponents far apart are cheap. Texts that are no numbers are compared by their bytes. */
 int decimal_cmp(struct str a, struct str b);
-/* value / of is whole, in decimal arithmetic (JSON Schema multipleOf); of > 0. */
+/* value / of is whole, in decimal arithmetic (JSON Schema multipleOf); of > 0 and has at most DECIMAL_OF_MAX digits that count (zeros at the ends
+ * do not), else false: who reads a schema refuses such a one. */
+#define DECIMAL_OF_MAX 37
 bool decimal_multiple_of(struct str value, struct str of);
 /* Plain notation without exponent ("1e3" -> "1000", "1.50" -> "1.50", "-0" -> "0"), appended; -1 when it would be longer than limit bytes. */
 int decimal_plain(struct str number, size_t limit, struct buf *out) MUST_CHECK;

@@ -14,6 +14,17 @@ t_fuzz_jscan_LDADD = $(ORACLE_TEST_LIBS)
 t_fuzz_jscan_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
+FUZZ_TARGETS += values
+check_PROGRAMS += t/fuzz/values.tap
+t_fuzz_values_tap_SOURCES = t/fuzz/replay.c t/fuzz/values.c
+t_fuzz_values_tap_LDADD = $(SHARED_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/values
+t_fuzz_values_SOURCES = t/fuzz/values.c
+t_fuzz_values_LDADD = $(SHARED_TEST_LIBS)
+t_fuzz_values_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 FUZZ_TARGETS += queue-record queue-log
 check_PROGRAMS += t/fuzz/queue-record.tap t/fuzz/queue-log.tap
 t_fuzz_queue_record_tap_SOURCES = t/fuzz/replay.c t/fuzz/queue-record.c
