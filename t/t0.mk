@@ -28,8 +28,9 @@ t_unit_0021_frame_tap_LDADD = $(SHARED_TEST_LIBS)
 EXTRA_PROGRAMS += t/perf/jscan-speed
 t_perf_jscan_speed_SOURCES = t/perf/jscan-speed.c
 t_perf_jscan_speed_LDADD = $(SHARED_TEST_LIBS)
+t_perf_jscan_speed_CPPFLAGS = $(AM_CPPFLAGS)
 if HAVE_YAJL
-t_perf_jscan_speed_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_YAJL $(YAJL_CFLAGS)
+t_perf_jscan_speed_CPPFLAGS += -DHAVE_YAJL $(YAJL_CFLAGS)
 t_perf_jscan_speed_LDADD += $(YAJL_LIBS)
 endif
 # the same tests of jscan as a machine without SSE2 has it
@@ -41,8 +42,9 @@ t_unit_0015_jscan_plain_tap_LDADD = $(SHARED_TEST_LIBS)
 check_LIBRARIES += liboracle.a
 liboracle_a_SOURCES = t/lib/joracle.c t/lib/joracle.h
 ORACLE_TEST_LIBS = liboracle.a $(SHARED_TEST_LIBS)
+liboracle_a_CPPFLAGS = $(AM_CPPFLAGS)
 if HAVE_YAJL
-liboracle_a_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_YAJL $(YAJL_CFLAGS)
+liboracle_a_CPPFLAGS += -DHAVE_YAJL $(YAJL_CFLAGS)
 ORACLE_TEST_LIBS += $(YAJL_LIBS)
 endif
 check_PROGRAMS += t/unit/0014-jscan-differ.tap
