@@ -1,0 +1,283 @@
+/*
+ * accept.c - the acceptor's thread: it takes connections and gives each to the http thread that has the fewest (libmicrohttpd's own pool does not
+ * balance), and it is the door's clock: requests whose time is over, connections that do not come to an end, free disk. A connection
+ * too many is answered 503 here and closed when the client has seen it.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/core/metrics.h"
+#include "daemon/import/import_priv.h"
+#include "file.h"
+#include "log.h"
+
+#define TICK_BUSY 100 /* ms */
+#define TICK_IDLE 1000
+#define DISK_EVERY (250 * NSEC_PER_MSEC)
+#define LINGER_MAX 64u
+#define LINGER_TIME NSEC_PER_SEC
+
+/* --- listening --- */
+
+static unsigned port_of(int fd)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+
+	if (getsockname(fd, (struct sockaddr *)&a, &n))
+		return 0;
+	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&a)->sin6_port : ((struct sockaddr_in *)(void *)&a)->sin_port);
+}
+
+static int listen_on(struct import *im, const struct addrinfo *ai, struct err *e)
+{
+	struct sockaddr_storage a;
+	int fd, one = 1;
+
+	memcpy(&a, ai->ai_addr, ai->ai_addrlen);
+	if (im->n_fds) { /* the same port as the first one's */
+		if (ai->ai_family == AF_INET6)
+			((struct sockaddr_in6 *)(void *)&a)->sin6_port = htons((uint16_t)im->port);
+		else
+			((struct sockaddr_in *)(void *)&a)->sin_port = htons((uint16_t)im->port);
+	}
+	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_errno(e, errno, "socket");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (ai->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&a, ai->ai_addrlen) || listen(fd, 1024)) {
+		err_errno(e, errno, "cannot listen on %s", im->listen);
+		close(fd);
+		return -1;
+	}
+	im->fds[im->n_fds++] = fd;
+	if (im->n_fds == 1)
+		im->port = port_of(fd);
+	return 0;
+}
+
+int accept_open(struct import *im, struct err *e)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
+	const char *colon = strrchr(im->listen, ':');
+	char host[256];
+	int rc;
+
+	if (!colon || str_copy(host, sizeof(host), str_mem(im->listen, (size_t)(colon - im->listen))))
+		return err_set(e, ERR_CONFIG, "\"%s\" is no address: it must be HOST:PORT, [IPV6]:PORT or *:PORT", im->listen);
+	if (host[0] == '[' && host[strlen(host) - 1] == ']') {
+		memmove(host, host + 1, strlen(host));
+		host[strlen(host) - 1] = '\0';
+	}
+	rc = getaddrinfo(!host[0] || strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &list);
+	if (rc)
+		return err_set(e, ERR_CONFIG, "\"%s\": %s", im->listen, gai_strerror(rc));
+	for (const struct addrinfo *ai = list; ai && im->n_fds < IMPORT_LISTEN_MAX; ai = ai->ai_next)
+		if (ai->ai_family == AF_INET || ai->ai_family == AF_INET6)
+			(void)listen_on(im, ai, im->n_fds ? NULL : e); /* one of several is enough: not every machine has IPv6 */
+	freeaddrinfo(list);
+	if (!im->n_fds)
+		return e && e->code ? -1 : err_set(e, ERR_CONFIG, "\"%s\" has no address to listen on", im->listen);
+	err_clear(e);
+	return 0;
+}
+
+/* --- connections --- */
+
+struct leaving {
+	int fd;
+	int64_t until;
+};
+
+struct acceptor {
+	struct import *im;
+	struct leaving linger[LINGER_MAX];
+	unsigned n_linger;
+	int64_t disk_at;
+};
+
+static void linger_step(struct acceptor *a, int64_t now)
+{
+	char waste[4096];
+
+	for (unsigned i = 0; i < a->n_linger;) {
+		ssize_t n = recv(a->linger[i].fd, waste, sizeof(waste), MSG_DONTWAIT);
+
+		if (n > 0)
+			continue;
+		if (n == 0 || (errno != EAGAIN && errno != EINTR) || now > a->linger[i].until) {
+			close(a->linger[i].fd);
+			a->linger[i] = a->linger[--a->n_linger];
+		} else {
+			i++;
+		}
+	}
+}
+
+/* Too many: the answer fits into the socket's buffer; what the client still sends is read, or it would see a reset. */
+static void turn_away(struct acceptor *a, int fd)
+{
+	static const char body[] = "{\"status\":\"ERROR\",\"message\":\"Too many connections; please try again later\"}";
+	char text[400];
+	int n = snprintf(text, sizeof(text),
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nRetry-After: %u\r\nConnection: close\r\n\r\n%s",
+		sizeof(body) - 1, MAX(atomic_load(&a->im->retry_after), 1), body);
+
+	metric_add(import_unavailable_total, 1);
+	if (send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n || shutdown(fd, SHUT_WR) || a->n_linger == LINGER_MAX) {
+		close(fd);
+		return;
+	}
+	a->linger[a->n_linger++] = (struct leaving){fd, now_get().mono + LINGER_TIME};
+}
+
+static struct worker *least_busy(struct import *im)
+{
+	struct worker *best = &im->workers[0];
+
+	for (unsigned i = 1; i < im->n_workers; i++)
+		if (atomic_load(&im->workers[i].conns) < atomic_load(&best->conns))
+			best = &im->workers[i];
+	return best;
+}
+
+static void hand_over(struct acceptor *a, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct import *im = a->im;
+	struct worker *w;
+	int one = 1;
+
+	if (atomic_load(&im->n_conns) >= im->c.connections_max) {
+		turn_away(a, fd);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	w = least_busy(im);
+	atomic_fetch_add(&w->conns, 1);
+	atomic_fetch_add(&im->n_conns, 1);
+	metric_add(import_connections, 1);
+	if (MHD_add_connection(w->mhd, fd, addr, len) == MHD_YES)
+		return;
+	/* it has closed the socket */
+	atomic_fetch_sub(&w->conns, 1);
+	atomic_fetch_sub(&im->n_conns, 1);
+	metric_add(import_connections, -1);
+}
+
+/* false: out of descriptors, so that a wait is better than a loop. */
+static bool take_connections(struct acceptor *a, int listener)
+{
+	for (int i = 0; i < 64; i++) {
+		struct sockaddr_storage addr;
+		socklen_t len = sizeof(addr);
+		int fd = accept4(listener, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			hand_over(a, fd, (struct sockaddr *)&addr, len);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			return false;
+		else
+			return true;
+	}
+	return true;
+}
+
+/* --- the clock --- */
+
+/* Idle ones when the door closes, and those that have not brought a request in twice the time: libmicrohttpd's own timeout starts anew with
+ * every byte, so a head that drips would live for ever. They see the end of their input; what they have sent whole is still answered. */
+static void cut_connections(struct import *im, int64_t now)
+{
+	bool all = atomic_load(&im->draining);
+	struct conn *c;
+
+	pthread_mutex_lock(&im->lock);
+	LIST_FOREACH(c, &im->conns, link) {
+		int64_t since = atomic_load(&c->idle_since);
+
+		if (!since || c->cut || (!all && now - since < 2 * im->c.request_timeout))
+			continue;
+		c->cut = true;
+		shutdown(c->fd, SHUT_RD); /* never waits */
+	}
+	pthread_mutex_unlock(&im->lock);
+}
+
+static void look_at_disk(struct acceptor *a, int64_t now)
+{
+	struct import *im = a->im;
+	uint64_t avail, total;
+	bool low;
+
+	if (!im->state_dir || now < a->disk_at || file_disk_free(im->state_dir, &avail, &total, NULL))
+		return;
+	a->disk_at = now + DISK_EVERY;
+	metric_set(disk_free_bytes, (int64_t)avail);
+	low = avail < im->c.reserve_bytes;
+	if (low == atomic_load(&im->disk_low))
+		return;
+	atomic_store(&im->disk_low, low);
+	if (low)
+		log_warn("the door is shut: %" PRIu64 " bytes are free, the reserve is %" PRIu64, avail, im->c.reserve_bytes);
+	else
+		log_info("the door is open again: %" PRIu64 " bytes are free", avail);
+}
+
+static void close_listeners(struct import *im)
+{
+	for (unsigned i = 0; i < im->n_fds; i++)
+		close(im->fds[i]);
+	im->n_fds = 0;
+}
+
+static void tick(struct acceptor *a)
+{
+	struct import *im = a->im;
+	int64_t now = now_get().mono;
+
+	if (atomic_load(&im->draining))
+		close_listeners(im);
+	look_at_disk(a, now);
+	request_expire(im, now);
+	cut_connections(im, now);
+	linger_step(a, now);
+}
+
+void *accept_run(void *arg)
+{
+	struct acceptor a = {.im = arg};
+	struct import *im = arg;
+	struct pollfd p[IMPORT_LISTEN_MAX + 1];
+
+	log_context("accept");
+	while (!atomic_load(&im->stop)) {
+		bool busy = atomic_load(&im->n_conns) || a.n_linger, able = true;
+		uint64_t n;
+
+		tick(&a);
+		for (unsigned i = 0; i < im->n_fds; i++)
+			p[i + 1] = (struct pollfd){.fd = im->fds[i], .events = POLLIN};
+		p[0] = (struct pollfd){.fd = im->wake, .events = POLLIN};
+		if (poll(p, im->n_fds + 1, busy ? TICK_BUSY : TICK_IDLE) <= 0)
+			continue;
+		if (p[0].revents && read(im->wake, &n, sizeof(n)) < 0)
+			log_debug("acceptor: %s", errno_text(errno));
+		for (unsigned i = 0; i < im->n_fds; i++)
+			if (p[i + 1].revents)
+				able &= take_connections(&a, im->fds[i]);
+		if (!able)
+			poll(NULL, 0, TICK_BUSY);
+	}
+	for (unsigned i = 0; i < a.n_linger; i++)
+		close(a.linger[i].fd);
+	close_listeners(im);
+	return NULL;
+}

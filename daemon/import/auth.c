@@ -1,0 +1,134 @@
+/*
+ * auth.c - token to source. Only the sha256 of a token is known to state.db; each http thread keeps what it has looked up, also what is unknown (a flood
+ * of wrong tokens must not become a flood of queries), until state_config_version says that something changed. Known and unknown
+ * tokens have tables of their own, so that the flood cannot push the known ones out. Hashes are compared in constant time; that of a token is no secret
+ * a client could learn from time, but the rule costs nothing.
+ */
+#include "daemon/import/import_priv.h"
+
+#include "daemon/state/seal.h"
+#include "log.h"
+#include "xalloc.h"
+
+#define KNOWN 512u
+#define UNKNOWN 64u
+
+struct entry {
+	bool used, inactive;
+	unsigned char hash[32];
+	int64_t source_id, client_id;
+	int64_t paused_until; /* 0: not paused; NEVER: until resumed */
+};
+
+struct auth {
+	struct state *state;
+	struct db *db;
+	uint64_t version;
+	struct entry known[KNOWN], unknown[UNKNOWN];
+};
+
+struct auth *auth_new(struct state *s)
+{
+	struct auth *a = xcalloc(1, sizeof(*a));
+
+	a->state = s;
+	return a;
+}
+
+void auth_free(struct auth *a)
+{
+	if (!a)
+		return;
+	if (a->db)
+		state_reader_close(a->db);
+	free(a);
+}
+
+static struct entry *slot(struct entry *table, size_t n, const unsigned char hash[32])
+{
+	size_t i;
+
+	memcpy(&i, hash, sizeof(i));
+	return &table[i % n];
+}
+
+static bool holds(const struct entry *e, const unsigned char hash[32])
+{
+	unsigned different = 0;
+
+	for (size_t i = 0; i < 32; i++)
+		different |= e->hash[i] ^ hash[i];
+	return e->used && !different;
+}
+
+/* Is the source paused, and until when? */
+static int look_at_pauses(struct db *db, struct entry *e, struct err *err)
+{
+	struct pause_row *rows = NULL;
+	size_t n = 0;
+
+	if (db_pause_list(db, &rows, &n, err))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].kind == PAUSE_SOURCE && rows[i].object_id == e->source_id)
+			e->paused_until = rows[i].until ? rows[i].until : NEVER;
+	pause_list_free(rows, n);
+	return 0;
+}
+
+static int look_up(struct auth *a, struct entry *e, struct err *err)
+{
+	struct source_row s = {.id = 0};
+
+	if (!a->db)
+		a->db = state_reader(a->state, err);
+	if (!a->db)
+		return -1;
+	if (db_token_find(a->db, e->hash, &s, err))
+		return -1;
+	e->source_id = s.id;
+	e->client_id = s.client_id;
+	e->inactive = s.deleted != 0;
+	source_row_free(&s);
+	return look_at_pauses(a->db, e, err);
+}
+
+static int not_authorized(struct refusal *r)
+{
+	return refuse_json(r, 401, "{\"message\":\"Not Authorized\"}");
+}
+
+int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *client_id, struct refusal *r)
+{
+	uint64_t version = state_config_version(a->state);
+	struct entry fresh = {.used = true}, *e;
+	struct err err = ERR_INIT;
+
+	if (!token.len)
+		return not_authorized(r);
+	if (version != a->version) {
+		memset(a->known, 0, sizeof(a->known));
+		memset(a->unknown, 0, sizeof(a->unknown));
+		a->version = version;
+	}
+	seal_hash_token(token, fresh.hash);
+	e = slot(a->known, KNOWN, fresh.hash);
+	if (!holds(e, fresh.hash)) {
+		if (holds(slot(a->unknown, UNKNOWN, fresh.hash), fresh.hash))
+			return not_authorized(r);
+		if (look_up(a, &fresh, &err)) {
+			if (err.code == ERR_NOT_FOUND) {
+				*slot(a->unknown, UNKNOWN, fresh.hash) = fresh;
+				return not_authorized(r);
+			}
+			log_warn("a token cannot be looked up: %s", err.text);
+			return refuse_busy(r, "Tokens cannot be checked now");
+		}
+		*e = fresh;
+	}
+	if (e->inactive || e->paused_until > now_get().real)
+		return refuse_json(r, 401, "{\"error\":\"Forbidden\",\"errors\":{\"error\":\"Connection is not active.\"}}");
+	*source_id = e->source_id;
+	*client_id = e->client_id;
+	return 0;
+}

@@ -1,0 +1,108 @@
+/*
+ * encode.c - groups of lines into queue records. Each part of a group is a frame of its own: the group's head line (the same in all its parts), then
+ * the part's lines. Where a part ends depends on the body alone (about QREC_SPLIT bytes of lines), so that the same request sent again
+ * makes the same parts. Parts are counted per table, over its groups: (source, request id, table, part) names one queue record.
+ */
+#include "daemon/import/intake.h"
+
+#include "jwrite.h"
+
+static void write_types(struct jwrite *w, const struct group *g)
+{
+	jwrite_key(w, "types");
+	jwrite_object(w);
+	for (size_t i = 0; i < g->n_fields; i++) {
+		const struct field *f = &g->fields[i];
+
+		if (!f->n_kinds)
+			continue;
+		jwrite_key_str(w, f->name);
+		jwrite_array(w);
+		for (unsigned k = 0; k < f->n_kinds; k++)
+			jwrite_string(w, jtype_head_name((enum jtype)f->kinds[k]));
+		jwrite_array_end(w);
+	}
+	jwrite_object_end(w);
+}
+
+/* The head line. *shape: hash of key_names, schema, types and version, as they stand in it; *keys: of key_names and version. */
+static void write_head(struct intake *b, const struct group *g, const struct encode_request *q, uint64_t *shape, uint64_t *keys)
+{
+	struct jwrite w;
+	size_t from;
+
+	buf_truncate(&b->head, 0);
+	jwrite_init(&w, &b->head);
+	jwrite_object(&w);
+	jwrite_kv_i64(&w, "source", q->source_id);
+	jwrite_kv_str(&w, "table", g->table);
+	from = b->head.len;
+	jwrite_key(&w, "key_names");
+	jwrite_raw(&w, g->key_names);
+	jwrite_key(&w, "schema");
+	jwrite_raw(&w, g->schema);
+	write_types(&w, g);
+	jwrite_kv_i64(&w, "table_version", g->table_version);
+	*shape = str_hash(str_mem(b->head.data + from, b->head.len - from));
+	jwrite_kv_i64(&w, "received_at", q->received_at);
+	jwrite_object_end(&w);
+	buf_addc(&b->head, '\n');
+	buf_truncate(&b->key, 0);
+	buf_addstr(&b->key, g->key_names);
+	buf_addf(&b->key, "%" PRId64, g->table_version);
+	*keys = str_hash(buf_str(&b->key));
+}
+
+static void encode_group(struct intake *b, struct group *g, const struct encode_request *q, uint64_t shape, uint64_t keys, struct queue_put *put)
+{
+	struct group *first = &b->groups[g->first];
+	size_t from = 0, head = b->head.len;
+
+	for (size_t i = 0; i < g->n_parts; i++) {
+		const struct part *p = &g->parts[i];
+		struct qrec rec = {
+			.source_id = q->source_id,
+			.records = p->records,
+			.lines = p->lines,
+			.flags = q->keyed ? QREC_KEYED : 0,
+			.part = (uint16_t)first->next_part++,
+			.parts = (uint16_t)first->table_parts,
+			.received_at = q->received_at,
+			.table_version = g->table_version,
+			.shape_hash = shape,
+			.keys_hash = keys,
+			.table = g->table,
+			.request_id = q->request_id,
+		};
+
+		buf_truncate(&b->head, head);
+		buf_add(&b->head, g->text.data + from, p->end - from);
+		from = p->end;
+		buf_truncate(&b->frame, 0);
+		rec.codec = (uint8_t)frame_encode(b->zstd, buf_str(&b->head), &b->frame);
+		rec.body = buf_str(&b->frame);
+		qrec_encode(&rec, &put->bytes);
+		put->n++;
+	}
+	buf_truncate(&b->head, head);
+}
+
+int encode_batch(struct intake *b, const struct encode_request *q, struct queue_put *put, struct refusal *r)
+{
+	uint64_t shape, keys;
+
+	put->n = 0;
+	for (size_t i = 0; i < b->n_groups; i++)
+		b->groups[b->groups[i].first].table_parts += (uint32_t)b->groups[i].n_parts;
+	for (size_t i = 0; i < b->n_groups; i++) {
+		struct group *g = &b->groups[i];
+
+		write_head(b, g, q, &shape, &keys);
+		if (b->head.len > IMPORT_HEAD_MAX)
+			return refuse_error(r, 400,
+				"Request failed validation:#/schema: schema, key names and field names together have %zu bytes; the limit is %u",
+				b->head.len, IMPORT_HEAD_MAX);
+		encode_group(b, g, q, shape, keys, put);
+	}
+	return 0;
+}

@@ -1,0 +1,125 @@
+/*
+ * intake.h - one request's body, decoded: groups of record lines per (table, key names, table version), ready to be framed. A struct intake
+ * belongs to one http thread and is used again for each request; nothing is allocated per record. Slices point into the body (which must
+ * stay until encode_batch) or into the batch's own arena.
+ *
+ * decode_batch and decode_push read a whole body (import-api.md); on -1 the refusal says why and the batch holds nothing of use.
+ */
+#ifndef STITCH_IMPORT_INTAKE_H
+#define STITCH_IMPORT_INTAKE_H
+
+#include "base.h"
+#include "buf.h"
+#include "daemon/import/refusal.h"
+#include "daemon/queue/queue.h"
+#include "frame.h"
+#include "jscan.h"
+
+#define IMPORT_RECORDS_MAX 20000u
+#define IMPORT_POINTS_MAX 10000u /* data points (leaves) of one record */
+#define IMPORT_FIELDS_MAX 10000u /* different top-level fields of one table in one request */
+#define IMPORT_HEAD_MAX (512u << 10) /* of the head line: it is repeated in every part */
+#define IMPORT_KEY_CHARS_MAX 1024u
+#define IMPORT_DEPTH_MAX 200u
+
+/* JSON types as error texts and heads name them. */
+enum jtype { J_ABSENT, J_OBJECT, J_ARRAY, J_STRING, J_INTEGER, J_BIGNUM, J_NUMBER, J_BOOLEAN, J_NULL };
+const char *jtype_name(enum jtype t);	   /* "JSONObject": as the documented errors say */
+const char *jtype_head_name(enum jtype t); /* "object": as the head's types say */
+enum jtype jtype_of(enum jscan_token t, const struct jscan *s);
+
+struct field {
+	struct str raw;	 /* the key as it was first sent, with quotes */
+	struct str name; /* unescaped */
+	uint32_t seen;	 /* intake.serial of the record that has it: finds duplicates */
+	uint32_t at;	 /* where in intake.seen that is */
+	uint16_t mask;	 /* 1 << enum jtype: already in kinds */
+	uint8_t kinds[7], n_kinds;
+};
+
+struct part { /* a run of lines that goes into one queue record */
+	size_t end; /* in group.text */
+	uint32_t records, lines;
+};
+
+#define GROUP_NONE UINT32_MAX
+struct group {
+	struct str table;	 /* unescaped */
+	struct str key_names;	 /* canonical JSON array */
+	struct str *keys;	 /* the same, unescaped */
+	size_t n_keys;
+	struct str schema;	 /* minified, or null */
+	const struct schema *rules;
+	int64_t table_version;
+	struct str raw_table, raw_keys; /* as the last message sent them: the usual case is found without unescaping */
+	uint32_t first, next;	 /* groups of the same table: the first, the next one */
+	uint32_t table_parts, next_part; /* counted in the table's first group */
+	struct field *fields;
+	size_t n_fields, cap_fields;
+	uint32_t *index; /* hash of name -> field + 1 */
+	size_t cap_index;
+	struct buf text; /* record lines */
+	struct part *parts;
+	size_t n_parts, cap_parts;
+	uint32_t records, lines;
+};
+
+struct seen { /* one field of the record being read */
+	uint32_t field;
+	uint8_t type;
+	bool dropped;	   /* a later duplicate counts */
+	uint32_t at, len; /* of "key":value in intake.data */
+	uint32_t value;	   /* where the value begins */
+};
+
+struct arena_chunk;
+struct intake {
+	struct group *groups;
+	size_t n_groups, cap_groups;
+	uint32_t *index; /* hash of table -> first group + 1 */
+	size_t cap_index;
+	uint32_t last;	/* group of the last push message */
+	struct buf data; /* the record being read, minified */
+	struct seen *seen;
+	size_t n_seen, cap_seen;
+	uint32_t serial;
+	bool duplicates; /* the record being read has dropped fields */
+	struct buf head, frame, key, violations;
+	unsigned n_violations;
+	struct arena_chunk *arena;
+	struct schema_cache *schemas;
+	struct frame_ctx *zstd;
+};
+
+struct intake *intake_new(void) MUST_CHECK;
+void intake_free(struct intake *b);
+void intake_reset(struct intake *b); /* empty; gives back what an unusually large request took */
+void *intake_alloc(struct intake *b, size_t n) MUST_CHECK; /* until intake_reset */
+struct str intake_unescape(struct intake *b, struct str token) MUST_CHECK;
+struct group *intake_add_group(struct intake *b); /* earlier pointers to groups are void */
+struct group *intake_find_table(struct intake *b, struct str table); /* its first group, or NULL */
+void intake_index_table(struct intake *b, uint32_t group);
+/* From a raw array of strings: canonical text and keys, each name once. -1: not an array of strings. */
+int group_set_keys(struct intake *b, struct group *g, struct str raw) MUST_CHECK;
+/* After JSCAN_OBJECT of a record's data: reads to its end into intake.data and intake.seen. -1: malformed. Too much of something: refused in *r. */
+int record_read(struct intake *b, struct group *g, struct jscan *s, struct refusal *r) MUST_CHECK;
+/* The record that was read becomes a line of the group: types are merged. time_extracted may be STR_NULL. */
+void record_keep(struct intake *b, struct group *g, struct str sequence, struct str time_extracted);
+void group_add_activate(struct group *g, struct str sequence);
+/* The type of the field `name` in the record that was read; J_ABSENT. *value = its bytes. */
+enum jtype record_field(struct intake *b, struct group *g, struct str name, struct str *value);
+size_t count_chars(struct str token); /* characters of a string token, escapes resolved */
+
+int decode_batch(struct intake *b, struct str body, struct refusal *r) MUST_CHECK;
+int decode_push(struct intake *b, struct str body, int64_t client_id, struct refusal *r) MUST_CHECK;
+
+struct encode_request {
+	uint32_t source_id;
+	int64_t received_at;
+	struct str request_id;
+	bool keyed;
+};
+/* All queue records of the request, appended to put->bytes; put->n is set. -1: a head is too long, refused. */
+int encode_batch(struct intake *b, const struct encode_request *q, struct queue_put *put, struct refusal *r) MUST_CHECK;
+
+#endif

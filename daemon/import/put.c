@@ -1,0 +1,188 @@
+/*
+ * put.c - from a whole body to the queue and back. The connection is suspended before the put, so that the answer cannot come too early; the queue's
+ * thread resumes it. Who waits and what is under way are two objects: when a request's time is over it gets its 503 and forgets the put, and the
+ * put, which may well become durable, finds nobody who waits. That is what a 503 means: unknown.
+ */
+#include "daemon/core/crashpoint.h"
+#include "daemon/core/metrics.h"
+#include "daemon/import/import_priv.h"
+#include "daemon/import/receipt.h"
+#include "xalloc.h"
+
+#define KEEP_JOBS 64u
+#define KEEP_BYTES (256u << 10)
+
+static struct job *job_new(struct import *im)
+{
+	struct job *j;
+
+	pthread_mutex_lock(&im->lock);
+	j = SLIST_FIRST(&im->free_jobs);
+	if (j) {
+		SLIST_REMOVE_HEAD(&im->free_jobs, free);
+		im->n_free_jobs--;
+	}
+	pthread_mutex_unlock(&im->lock);
+	if (!j)
+		j = xcalloc(1, sizeof(*j));
+	j->im = im;
+	return j;
+}
+
+/* Under lock. */
+static void job_done(struct job *j)
+{
+	struct import *im = j->im;
+
+	j->req = NULL;
+	if (im->n_free_jobs == KEEP_JOBS || j->put.bytes.cap > KEEP_BYTES) {
+		buf_free(&j->put.bytes);
+		free(j);
+		return;
+	}
+	buf_truncate(&j->put.bytes, 0);
+	SLIST_INSERT_HEAD(&im->free_jobs, j, free);
+	im->n_free_jobs++;
+}
+
+void put_free_all(struct import *im)
+{
+	struct job *j;
+
+	while ((j = SLIST_FIRST(&im->free_jobs))) {
+		SLIST_REMOVE_HEAD(&im->free_jobs, free);
+		buf_free(&j->put.bytes);
+		free(j);
+	}
+}
+
+/* Whoever waits for the job, taken off the list; NULL: its time was over. Under lock. */
+static struct request *take_waiter(struct job *j)
+{
+	struct request *r = j->req;
+
+	if (!r)
+		return NULL;
+	TAILQ_REMOVE(&j->im->asleep, r, link);
+	j->req = NULL;
+	r->job = NULL;
+	r->state = R_ANSWER;
+	return r;
+}
+
+static void accepted(struct request *r, const struct queue_put *p)
+{
+	struct receipt where = {.partition = p->partition, .first = p->offset, .count = p->n};
+
+	memcpy(where.queue_id, queue_id(r->w->im->queue), sizeof(where.queue_id));
+	buf_adds(&r->good, "{\"status\":\"OK\",\"message\":\"Batch Accepted!\",\"receipt\":\"");
+	receipt_format(&where, &r->good);
+	buf_adds(&r->good, "\"}");
+}
+
+/* The queue's thread: durable, or unknown. */
+static void put_done(struct queue_put *p)
+{
+	struct job *j = container_of(p, struct job, put);
+	struct import *im = j->im;
+	struct request *r;
+
+	pthread_mutex_lock(&im->lock);
+	r = take_waiter(j);
+	if (r && p->err.code)
+		refuse_busy(&r->refusal, "The queue could not store it, or only perhaps; please send it again");
+	else if (r)
+		accepted(r, p);
+	job_done(j);
+	pthread_mutex_unlock(&im->lock);
+	if (r)
+		MHD_resume_connection(r->mhd);
+	atomic_fetch_sub(&im->puts, 1);
+}
+
+/* The time of receipt, which must not fall from one record of the queue to the next even if the clock is set back. */
+static int64_t received_now(struct import *im)
+{
+	int64_t now = now_get().real, last = atomic_load(&im->last_received);
+
+	do {
+		if (now <= last)
+			return last;
+	} while (!atomic_compare_exchange_weak(&im->last_received, &last, now));
+	return now;
+}
+
+static int decode(struct request *r, struct intake *b)
+{
+	struct str body = buf_str(&r->body);
+
+	return r->route == ROUTE_PUSH ? decode_push(b, body, r->client_id, &r->refusal) : decode_batch(b, body, &r->refusal);
+}
+
+static uint64_t count_records(const struct intake *b)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < b->n_groups; i++)
+		n += b->groups[i].records;
+	return n;
+}
+
+/* The body checked and made into queue records; NULL: refused. */
+static struct job *prepare(struct request *r)
+{
+	struct intake *b = r->w->intake;
+	struct encode_request q = {.source_id = (uint32_t)r->source_id,
+		.request_id = str_mem(r->request_id, r->request_id_len),
+		.keyed = r->keyed,
+		.received_at = received_now(r->w->im)};
+	struct job *j = NULL;
+
+	if (decode(r, b))
+		goto out;
+	j = job_new(r->w->im);
+	j->put.done = put_done;
+	if (encode_batch(b, &q, &j->put, &r->refusal)) {
+		pthread_mutex_lock(&j->im->lock);
+		job_done(j);
+		pthread_mutex_unlock(&j->im->lock);
+		j = NULL;
+		goto out;
+	}
+	r->records = count_records(b);
+out:
+	intake_reset(b);
+	return j;
+}
+
+bool put_request(struct request *r)
+{
+	struct import *im = r->w->im;
+	struct job *j = prepare(r);
+	struct err e = ERR_INIT;
+
+	request_release_body(r);
+	if (!j)
+		return false;
+	CRASHPOINT("door-parsed");
+	MHD_suspend_connection(r->mhd);
+	pthread_mutex_lock(&im->lock);
+	r->state = R_QUEUED;
+	r->job = j;
+	j->req = r;
+	TAILQ_INSERT_TAIL(&im->asleep, r, link);
+	pthread_mutex_unlock(&im->lock);
+	atomic_fetch_add(&im->puts, 1);
+	if (queue_put(im->queue, &j->put, &e) == 0)
+		return true; /* r may be answered already */
+	atomic_fetch_sub(&im->puts, 1);
+	pthread_mutex_lock(&im->lock);
+	r = take_waiter(j);
+	if (r)
+		refuse_busy(&r->refusal, "%s", e.code == ERR_FULL ? "More arrives than can be stored now; please send it again later" : e.text);
+	job_done(j);
+	pthread_mutex_unlock(&im->lock);
+	if (r)
+		MHD_resume_connection(r->mhd);
+	return true;
+}

@@ -1,0 +1,168 @@
+/*
+ * route.c - what a request asks for, and the verdict that its head alone allows. A verdict does not answer at once: the body is read and dropped first,
+ * or the client would only see a reset (request.c). The exception is a request whose framing is doubtful (two lengths, a length and a coding,
+ * no length): the next request on that connection could be somebody else's invention, so it is answered and the connection closed.
+ */
+#include "daemon/import/import_priv.h"
+
+static const struct {
+	const char *url;
+	enum route route;
+	bool post;
+} routes[] = {
+	{"/v2/import/batch", ROUTE_BATCH, true},
+	{"/v2/import/push", ROUTE_PUSH, true},
+	{"/v2/import/status", ROUTE_STATUS, false},
+	{"/healthz", ROUTE_HEALTH, false},
+	{"/readyz", ROUTE_READY, false},
+	{"/metrics", ROUTE_METRICS, false},
+};
+
+enum route route_find(const char *url, const char *method, struct request *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		const char *allowed = routes[i].post ? "POST" : "GET";
+
+		if (strcmp(url, routes[i].url) != 0)
+			continue;
+		if (strcmp(method, allowed) == 0)
+			return routes[i].route;
+		r->allow = allowed;
+		refuse_status(&r->refusal, 405, "Method not allowed.");
+		return ROUTE_NONE;
+	}
+	refuse_status(&r->refusal, 404, "Not found.");
+	return ROUTE_NONE;
+}
+
+struct heads {
+	unsigned lengths, codings;
+	struct str coding, length;
+};
+
+static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *key, size_t key_len, const char *value, size_t value_len)
+{
+	struct heads *h = arg;
+	struct str k = str_mem(key, key_len), v = str_mem(value ? value : "", value ? value_len : 0);
+
+	(void)kind;
+	if (str_ieq(k, STR("content-length"))) {
+		h->lengths++;
+		h->length = v;
+	} else if (str_ieq(k, STR("transfer-encoding"))) {
+		h->codings++;
+		h->coding = v;
+	}
+	return MHD_YES;
+}
+
+static bool doubtful(struct request *r, const char *what)
+{
+	r->close = true;
+	refusal_reset(&r->refusal);
+	refuse_status(&r->refusal, 400, "%s", what);
+	return false;
+}
+
+bool route_framing(struct request *r, const char *method, const char *version)
+{
+	struct heads h = {.lengths = 0};
+
+	MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, look, &h);
+	if (h.lengths > 1)
+		return doubtful(r, "More than one Content-Length");
+	if (h.lengths && h.codings)
+		return doubtful(r, "Content-Length together with Transfer-Encoding");
+	if (h.codings > 1 || (h.codings && (!str_ieq(h.coding, STR("chunked")) || strcmp(version, MHD_HTTP_VERSION_1_1) != 0)))
+		return doubtful(r, "Transfer-Encoding must be chunked");
+	r->length = h.codings ? UINT64_MAX : 0;
+	if (h.lengths && str_to_u64(h.length, &r->length))
+		return doubtful(r, "Content-Length is not a number");
+	if (!h.lengths && !h.codings && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0))
+		return doubtful(r, "Content-Length or Transfer-Encoding is required");
+	return true;
+}
+
+static struct str header(const struct request *r, const char *name)
+{
+	const char *value = NULL;
+	size_t len = 0;
+
+	if (MHD_lookup_connection_value_n(r->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &len) != MHD_YES || !value)
+		return STR_NULL;
+	return str_trim(str_mem(value, len));
+}
+
+static struct str bearer(struct str value)
+{
+	struct str word = STR("bearer ");
+
+	if (value.len <= word.len || !str_ieq(str_mem(value.ptr, word.len), word))
+		return STR_NULL;
+	return str_trim(str_mem(value.ptr + word.len, value.len - word.len));
+}
+
+static void check_type(struct request *r)
+{
+	struct str type = header(r, "Content-Type"), coding = header(r, "Content-Encoding");
+	const char *semicolon = type.len ? memchr(type.ptr, ';', type.len) : NULL;
+
+	if (semicolon)
+		type = str_trim(str_mem(type.ptr, (size_t)(semicolon - type.ptr)));
+	if (!str_ieq(type, STR("application/json"))) {
+		if (r->route == ROUTE_PUSH)
+			refuse_status(&r->refusal, 415, "Unsupported content-type %.*s. Please send application/json or application/transit+json",
+				(int)MIN(type.len, 200), type.len ? type.ptr : "");
+		else
+			refuse_status(&r->refusal, 415, "Content-Type must be application/json");
+	} else if (coding.len && !str_ieq(coding, STR("identity"))) {
+		refuse_status(&r->refusal, 415, "Content-Encoding %.*s is not supported", (int)MIN(coding.len, 200), coding.ptr);
+	}
+}
+
+/* Their key, or one of ours: in the queue a request is known by (source, id). */
+static void choose_id(struct request *r)
+{
+	struct str key = header(r, "Idempotency-Key");
+	unsigned char id[16];
+	struct buf hex = BUF_INIT;
+	const char *value;
+	size_t len;
+
+	if (MHD_lookup_connection_value_n(r->mhd, MHD_HEADER_KIND, "Idempotency-Key", strlen("Idempotency-Key"), &value, &len) == MHD_YES) {
+		bool good = key.len >= 1 && key.len <= FRAME_REQUEST_ID_MAX;
+
+		for (size_t i = 0; good && i < key.len; i++)
+			good = key.ptr[i] > ' ' && key.ptr[i] < 0x7f;
+		if (!good) {
+			refuse_status(&r->refusal, 400, "Idempotency-Key must be 1 to %d visible ASCII characters", FRAME_REQUEST_ID_MAX);
+			return;
+		}
+		r->keyed = true;
+		memcpy(r->request_id, key.ptr, key.len);
+		r->request_id_len = key.len;
+		return;
+	}
+	random_bytes(id, sizeof(id));
+	buf_add_hex(&hex, id, sizeof(id));
+	memcpy(r->request_id, hex.data, hex.len);
+	r->request_id_len = hex.len;
+	buf_free(&hex);
+}
+
+void route_check(struct request *r)
+{
+	struct import *im = r->w->im;
+	struct err why = ERR_INIT;
+
+	if (r->route != ROUTE_BATCH && r->route != ROUTE_PUSH)
+		return;
+	if (auth_check(r->w->auth, bearer(header(r, "Authorization")), &r->source_id, &r->client_id, &r->refusal))
+		return;
+	check_type(r);
+	if (r->length != UINT64_MAX && r->length > im->c.body_max)
+		refuse_status(&r->refusal, 413, "Request rejected: request size (%" PRIu64 " bytes) exceeds the maximum", r->length);
+	choose_id(r);
+	if (!r->refusal.status && import_shut(im, &why))
+		refuse_busy(&r->refusal, "%s", why.text);
+}
