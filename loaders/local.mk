@@ -13,3 +13,13 @@ libloader_a_SOURCES = \
 	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)
 include loaders/postgres/local.mk
+
+pkglibexec_PROGRAMS += stitch-load-sqlite
+stitch_load_sqlite_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+stitch_load_sqlite_SOURCES = \
+	loaders/sqlite/sqlite.c \
+	loaders/sqlite/sqlite_check.c \
+	loaders/sqlite/sqlite_priv.h \
+	loaders/sqlite/sqlite_rows.c \
+	loaders/sqlite/sqlite_table.c
+stitch_load_sqlite_LDADD = $(LOADER_LIBS) $(SQLITE_LIBS)

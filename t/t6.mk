@@ -3,3 +3,7 @@ check_PROGRAMS += t/unit/6011-pgcopy.tap
 t_unit_6011_pgcopy_tap_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
 t_unit_6011_pgcopy_tap_SOURCES = t/unit/6011-pgcopy.c
 t_unit_6011_pgcopy_tap_LDADD = libtap.a libpostgres.a $(SHARED_LIBS) $(PQ_LIBS)
+# the daemon's end of fd 3, for tests of every loader: a script from stdin, answers as JSON
+noinst_PROGRAMS += t/lib/loader-driver
+t_lib_loader_driver_SOURCES = t/lib/loader-driver.c
+t_lib_loader_driver_LDADD = $(SHARED_LIBS)

@@ -190,7 +190,7 @@ static int put_number(struct rows *r, const struct layout_field *f, struct str t
 		return refuse(why, decimal_is_integer(tok) ? "integer out of range" : "fraction not possible", f, tok);
 	}
 	if (r->d->int_digits && (decimal_parse(tok, &dec) || decimal_size(tok, r->d->int_digits + r->d->frac_digits, &precision, &scale) ||
-					precision > r->d->int_digits || scale > r->d->frac_digits))
+					precision - scale > r->d->int_digits || scale > r->d->frac_digits))
 		return refuse(why, "decimal out of range", f, tok);
 	r->cells[at] = (struct cell){.kind = CELL_NUMBER, .s = tok};
 	return 0;
