@@ -259,3 +259,12 @@ int64_t db_last_id(struct db *db)
 {
 	return sqlite3_last_insert_rowid(db->h);
 }
+
+void *db_grow(void *rows, size_t n, size_t size)
+{
+	/* doubles at each power of two */
+	if ((n & (n - 1)) == 0)
+		rows = xreallocarray(rows, n ? 2 * n : 1, size);
+	memset((char *)rows + n * size, 0, size);
+	return rows;
+}

@@ -1,6 +1,7 @@
 # sources and headers of this folder
 libdaemon_a_SOURCES += daemon/state/state.h daemon/state/types.h daemon/state/seal.h daemon/state/state_priv.h \
-	daemon/state/db.c daemon/state/types.c daemon/state/state.c daemon/state/open.c daemon/state/migrate.c daemon/state/backup.c
+	daemon/state/db.c daemon/state/types.c daemon/state/state.c daemon/state/open.c daemon/state/migrate.c daemon/state/backup.c \
+	daemon/state/source.c daemon/state/destination.c daemon/state/journal.c daemon/state/seal.c
 
 # The migrations as an array of strings, in the order of their numbers.
 STATE_MIGRATIONS = daemon/state/migrations/0001.sql

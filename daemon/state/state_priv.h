@@ -74,6 +74,9 @@ int64_t db_last_id(struct db *db);
 /* One value of a query without rows to keep: -1, or *out (0 when there is no row or it is NULL). */
 int q_value(struct q *q, int64_t *out, struct err *e) MUST_CHECK;
 
+/* Room for a row after n others, zeroed; rows may move. For lists: rows = db_grow(rows, n, sizeof(*rows)); ...; n++. */
+void *db_grow(void *rows, size_t n, size_t size) MUST_CHECK;
+
 /* --- between the files of db_* ---
  * Jobs are written only by cut.c, claim.c, job.c and load*.c; the columns of tally that count them follow by triggers (migrations/0001.sql). */
 int db_table_of(struct db *db, int64_t source_id, struct str name, int64_t now, int64_t *table_id, struct err *e) MUST_CHECK; /* W; made if it is not there */

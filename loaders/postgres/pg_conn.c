@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "str.h"
 #include "xalloc.h"
 
@@ -58,8 +60,34 @@ void pg_free(struct pg *p)
 	buf_free(&p->message);
 }
 
+/* What another thread may cancel; only the pointer is shared. */
+static pthread_mutex_t cancel_lock = PTHREAD_MUTEX_INITIALIZER;
+static PGcancel *cancel;
+
+static void set_cancel(PGcancel *c)
+{
+	PGcancel *was;
+
+	pthread_mutex_lock(&cancel_lock);
+	was = cancel;
+	cancel = c;
+	pthread_mutex_unlock(&cancel_lock);
+	PQfreeCancel(was);
+}
+
+void pg_interrupt(void)
+{
+	char text[256];
+
+	pthread_mutex_lock(&cancel_lock);
+	if (cancel && !PQcancel(cancel, text, sizeof(text)))
+		log_warn("cancel: %s", text);
+	pthread_mutex_unlock(&cancel_lock);
+}
+
 void pg_disconnect(struct pg *p)
 {
+	set_cancel(NULL);
 	PQfinish(p->conn);
 	p->conn = NULL;
 }
@@ -170,6 +198,7 @@ int pg_connect(struct pg *p, struct err *e)
 	PQsetNoticeReceiver(p->conn, ignore_notice, NULL);
 	if (PQsetnonblocking(p->conn, 1))
 		return connect_failed(p, e);
+	set_cancel(PQgetCancel(p->conn));
 	session_settings(p);
 	return 0;
 }

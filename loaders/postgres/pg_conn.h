@@ -32,6 +32,8 @@ int pg_init(struct pg *p, json_t *settings, const char *destination, pg_tick_fn 
 void pg_free(struct pg *p);
 int pg_connect(struct pg *p, struct err *e) MUST_CHECK; /* within 15 s a host; closes what was open; 0 at once when usable */
 void pg_disconnect(struct pg *p);
+/* Any thread, any time: what the server is doing for this process is cancelled. One connection a process. */
+void pg_interrupt(void);
 bool pg_usable(const struct pg *p);
 char *pg_server(const struct pg *p) MUST_CHECK; /* "PostgreSQL 15.18 at host:port/dbname, as user"; caller frees */
 

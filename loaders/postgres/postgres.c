@@ -105,6 +105,7 @@ static const struct loader_ops postgres_ops = {
 	.commit = pg_commit,
 	.rollback = pg_rollback,
 	.alive = postgres_alive,
+	.interrupt = pg_interrupt,
 };
 
 int main(void)

@@ -111,6 +111,9 @@ struct loader_ops {
 	void (*rollback)(void *self); /* also after a failed begin or commit, and when the connection is gone */
 	/* Is the connection still usable? Asked after a failure; no: it is closed and opened again before the next request. */
 	bool (*alive)(void *self);
+	/* The daemon has gone, the process ends as soon as this returns: end what the server is doing for us. NULL: the end of the process does it. Called by the
+	 * watching thread, at any time between open and close of any self; given two seconds. */
+	void (*interrupt)(void);
 };
 
 /* I am alive: sends load.progress when some seconds have passed since the last. Cheap; call it at least each second while working or waiting for a server

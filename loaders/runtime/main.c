@@ -303,17 +303,25 @@ static int serve(struct loader *l)
 
 /* --- the end of the daemon --- */
 
+struct watched { const struct loader_ops *ops; int stop; };
+
 static void *watch(void *arg)
 {
-	struct pollfd p[2] = {{.fd = FD, .events = POLLRDHUP}, {.fd = *(int *)arg, .events = POLLIN}};
+	const struct watched *w = arg;
+	struct pollfd p[2] = {{.fd = FD, .events = POLLRDHUP}, {.fd = w->stop, .events = POLLIN}};
 
 	for (;;) {
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return NULL;
 		if (p[1].revents)
 			return NULL;
-		if (p[0].revents)
+		if (p[0].revents) {
+			/* a server must not go on for nobody; and must not keep us either */
+			alarm(2);
+			if (w->ops->interrupt)
+				w->ops->interrupt();
 			_exit(0);
+		}
 	}
 }
 
@@ -340,14 +348,15 @@ static int bind_to_parent(void)
 int loader_main(const struct loader_ops *ops)
 {
 	struct loader l = {.ops = ops, .proto = {.fd = FD, .in = {.max = RPC_LOADER_MAX}}};
+	struct watched watched = {.ops = ops};
 	pthread_t watcher;
-	int stop, rc;
+	int rc;
 
 	log_context(ops->kind);
 	if (bind_to_parent())
 		return 2;
-	stop = eventfd(0, EFD_CLOEXEC);
-	if (stop < 0 || pthread_create(&watcher, NULL, watch, &stop)) {
+	watched.stop = eventfd(0, EFD_CLOEXEC);
+	if (watched.stop < 0 || pthread_create(&watcher, NULL, watch, &watched)) {
 		log_err("cannot watch the daemon: %s", errno_text(errno));
 		return 2;
 	}
@@ -357,8 +366,8 @@ int loader_main(const struct loader_ops *ops)
 	proto_free(&l.proto);
 	free(l.refused);
 	free(l.reasons);
-	if (eventfd_write(stop, 1) || pthread_join(watcher, NULL))
+	if (eventfd_write(watched.stop, 1) || pthread_join(watcher, NULL))
 		log_warn("the watcher thread does not end");
-	close(stop);
+	close(watched.stop);
 	return rc;
 }
