@@ -6,3 +6,11 @@ t_unit_5001_state_tap_LDADD = $(DAEMON_TEST_LIBS)
 check_PROGRAMS += t/unit/5003-seal.tap
 t_unit_5003_seal_tap_SOURCES = t/unit/5003-seal.c
 t_unit_5003_seal_tap_LDADD = $(DAEMON_TEST_LIBS)
+noinst_PROGRAMS += t/lib/statedriver
+t_lib_statedriver_SOURCES = t/lib/statedriver.c
+t_lib_statedriver_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+t_lib_statedriver_LDADD = $(DAEMON_LIBS)
+dist_check_SCRIPTS += t/sh/t5001-state-disk.t
+.PHONY: state-faults
+state-faults: t/lib/statedriver
+	ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/t5001-state-disk.t

@@ -62,7 +62,7 @@ int state_checkpoint(struct db *db, int mode, int *pages_left, struct err *e)
 		if (rc == SQLITE_OK)
 			rc = f->pMethods->xSync(f, SQLITE_SYNC_NORMAL);
 	}
-	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+	if (rc != SQLITE_OK && rc != SQLITE_BUSY && rc != SQLITE_FULL)
 		file_sync_failed();
 	file_sync_end();
 	*pages_left = in_log;
@@ -70,7 +70,8 @@ int state_checkpoint(struct db *db, int mode, int *pages_left, struct err *e)
 		return err_set(e, ERR_IO, "state.db: a sync of another file failed during a checkpoint");
 	if (rc == SQLITE_BUSY)
 		return err_set(e, ERR_STATE, "state.db: the checkpoint finds it busy: another process has it open");
-	return rc == SQLITE_OK ? 0 : err_set(e, ERR_IO, "state.db: checkpoint: %s", sqlite3_errstr(rc));
+	/* full: a page could not be copied, and the log still holds all of them */
+	return rc == SQLITE_OK ? 0 : err_set(e, rc == SQLITE_FULL ? ERR_FULL : ERR_IO, "state.db: checkpoint: %s", sqlite3_errstr(rc));
 }
 
 static int cold(const char *path, struct err *e)
@@ -104,6 +105,7 @@ static int make_file(const char *dir, const char *path, struct err *e)
 
 static struct db *attempt(const char *path, const char *wal, struct err *e)
 {
+	struct err why = ERR_INIT;
 	struct db *db = NULL;
 	int left;
 
@@ -112,11 +114,21 @@ static struct db *attempt(const char *path, const char *wal, struct err *e)
 	db = db_open(path, true, e);
 	if (!db)
 		return NULL;
-	if (state_setup(db, false, e) || journal_is_wal(db, e) || state_checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE, &left, e)) {
+	if (state_setup(db, false, e) || journal_is_wal(db, e)) {
 		db_close(db);
 		return NULL;
 	}
-	return db;
+	if (state_checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE, &left, &why) == 0)
+		return db;
+	if (why.code == ERR_FULL) {
+		/* nothing was marked as copied; the log goes on, or nobody could free space */
+		log_warn("%s; it goes on with the log that is there", why.text);
+		return db;
+	}
+	db_close(db);
+	if (e)
+		*e = why;
+	return NULL;
 }
 
 struct db *state_cold_open(const char *dir, const char *path, struct err *e)

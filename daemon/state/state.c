@@ -148,7 +148,7 @@ static int wal_grew(void *arg, sqlite3 *h, const char *name, int pages)
 	(void)h;
 	(void)name;
 	if (pages < s->wal_pages)
-		s->checkpoint_at = CHECKPOINT_BYTES / s->page_size; /* it began anew */
+		s->checkpoint_at = s->checkpoint_bytes / s->page_size; /* it began anew */
 	s->wal_pages = pages;
 	return SQLITE_OK;
 }
@@ -160,10 +160,14 @@ static void checkpoint_if_due(struct state *s)
 
 	if (!s->path || s->wal_pages < s->checkpoint_at)
 		return;
-	if (state_checkpoint(s->db, SQLITE_CHECKPOINT_PASSIVE, &left, &e) && e.code != ERR_STATE)
-		break_down(s, &e);
+	if (state_checkpoint(s->db, SQLITE_CHECKPOINT_PASSIVE, &left, &e)) {
+		if (e.code == ERR_STATE || e.code == ERR_FULL)
+			log_warn("%s; later again", e.text);
+		else
+			break_down(s, &e);
+	}
 	/* where a reader holds it back, not after every commit again */
-	s->checkpoint_at = s->wal_pages + CHECKPOINT_BYTES / s->page_size;
+	s->checkpoint_at = s->wal_pages + s->checkpoint_bytes / s->page_size;
 }
 
 /* --- the stage --- */
@@ -328,7 +332,8 @@ static int get_ready(struct state *s, struct err *e)
 	if (q_begin(&q, s->db, "PRAGMA page_size", e) || q_value(&q, &page, e))
 		return -1;
 	s->page_size = (int)page;
-	s->checkpoint_at = CHECKPOINT_BYTES / s->page_size;
+	s->checkpoint_bytes = CHECKPOINT_BYTES;
+	s->checkpoint_at = s->checkpoint_bytes / s->page_size;
 	sqlite3_wal_hook(s->db->h, wal_grew, s);
 	return 0;
 }

@@ -27,7 +27,8 @@ struct state {
 	char *dir, *path; /* NULL in memory */
 	int lock_fd;
 	struct db *db; /* the writer's connection */
-	int wal_pages, checkpoint_at, page_size; /* of the -wal file after the last commit; checkpoint when it has so many */
+	int wal_pages, checkpoint_at; /* of the -wal file after the last commit; checkpoint when it has so many */
+	int checkpoint_bytes, page_size;
 	_Atomic bool broken;
 	_Atomic uint64_t config_version;
 	pthread_mutex_t lock; /* guards the done flags of calls that wait */

@@ -6,7 +6,8 @@
 set -u
 build=$1 shared=$2 kind=$3 rounds=$4 seed=${5:-$$}
 RANDOM=$seed
-driver=$build/t/lib/logdriver
+driver=$build/t/lib/${FAULT_DRIVER:-logdriver} # another file under test: its driver, and the files that "active" aims at
+files=${FAULT_FILES:-queue/*.seg}
 w=$(mktemp -d "${TMPDIR:-/tmp}/log-faults-$kind-XXX""XXX") || exit 77
 loop='' disk='' daemon='' run=0 bad=0 acked=0 journal=$w/journal
 
@@ -52,6 +53,8 @@ end_driver() {
 }
 cut_power() {
 	if [ "$kind" = cut ] || [ "$kind" = full ]; then
+		# ext4's shutdown lets a sync through that began before it and is told "done" after it: such an answer does not count (statedriver reads P)
+		[ -n "${FAULT_DRIVER:-}" ] && echo P >>"$journal"
 		"$w/powercut" "$w/mnt" 2>/dev/null
 	else
 		tell cut "0.$((RANDOM % 10))"
@@ -114,7 +117,7 @@ fault() {
 	case $kind in
 	cut) ;;
 	active | any | killed)
-		if [ "$kind" = active ]; then aim_at "$w"/mnt/d/queue/*.seg; else aim_at_data; fi
+		if [ "$kind" = active ]; then aim_at "$w"/mnt/d/$files; else aim_at_data; fi
 		tell fail -1 "$((RANDOM % 2)).$((RANDOM % 9 + 1))"
 		rest 150
 		if [ "$kind" = killed ]; then end_driver; run_driver 5000; rest 100; end_driver; run_driver 5000; fi

@@ -502,6 +502,34 @@ static void test_checkpoint_fails(void)
 	state_close(s);
 }
 
+/* A disk that is full when pages are to be copied: the log holds them all the same. */
+static void done_and_fill(struct state_tx *tx)
+{
+	done_row(tx);
+	atomic_store(&refuse_writes, SQLITE_FULL);
+}
+
+static void test_checkpoint_full(void)
+{
+	struct state *s = reopen();
+	struct row r = row("full-checkpoint");
+
+	r.tx.done = done_and_fill;
+	s->checkpoint_at = 0;
+	submit(s, &r);
+	state_stage(s)->ops->step(s, now_get());
+	ok(!state_broken(s), "a checkpoint that finds the disk full is done later");
+	state_close(s);
+	s = reopen();
+	is_int(1, there(s->db, "full-checkpoint"), "and a start on a full disk goes on with the log that is there");
+	atomic_store(&refuse_writes, 0);
+	r.tx.done = done_row;
+	submit(s, &r);
+	step_all(s);
+	is_int(ERR_NONE, r.tx.err.code, "and writes again when there is room: %s", r.tx.err.text);
+	state_close(s);
+}
+
 static void test_backup(void)
 {
 	struct state *s = reopen(), *copy;
@@ -630,6 +658,7 @@ int main(void)
 	test_broken();
 	test_checkpoint();
 	test_checkpoint_fails();
+	test_checkpoint_full();
 	test_backup();
 	test_memory();
 	test_threads();
