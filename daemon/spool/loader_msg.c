@@ -67,7 +67,7 @@ static json_t *hex_json(const unsigned char *p, size_t n)
 
 static json_t *batch_json(const struct batch_row *b)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "id", b->id, "partition", (json_int_t)b->partition, "first",
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "id", b->id, "queue_id", hex_json(b->queue_id, 16), "partition", (json_int_t)b->partition, "first",
 		(json_int_t)b->first_offset, "last", (json_int_t)b->last_offset, "records", (json_int_t)b->records, "lines", (json_int_t)b->lines,
 		"bytes", (json_int_t)b->bytes, "sha256", hex_json(b->sha256, sizeof(b->sha256)), "table_version", (json_int_t)b->table_version, "cut_at",
 		(json_int_t)b->created);

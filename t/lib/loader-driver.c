@@ -168,14 +168,18 @@ static void end_entry(void)
 static void begin_entry(uint64_t offset, int64_t received)
 {
 	char *k = json_dumps(keys, JSON_COMPACT);
+	json_t *name = json_string(table);
+	char *t = json_dumps(name, JSON_ENCODE_ANY);
 
 	end_entry();
 	if (mk.first < 0)
 		mk.first = (int64_t)offset;
 	mk.entry = (struct frame_entry){.offset = offset, .received_at = received, .parts = 1, .request_id = STR("test")};
-	buf_addf(&mk.text, "{\"source\":%" PRId64 ",\"table\":\"%s\",\"key_names\":%s,\"schema\":null,\"types\":{},\"table_version\":%" PRId64 ",\"received_at\":%" PRId64 "}\n",
-		source_id, table, k, mk.version, received);
+	buf_addf(&mk.text, "{\"source\":%" PRId64 ",\"table\":%s,\"key_names\":%s,\"schema\":null,\"types\":{},\"table_version\":%" PRId64 ",\"received_at\":%" PRId64 "}\n",
+		source_id, t, k, mk.version, received);
 	free(k);
+	free(t);
+	json_decref(name);
 	mk.open = true;
 }
 
