@@ -58,6 +58,7 @@ void pg_free(struct pg *p)
 	buf_free(&p->context);
 	buf_free(&p->detail);
 	buf_free(&p->message);
+	buf_free(&p->column);
 }
 
 /* What another thread may cancel; only the pointer is shared. */
@@ -219,6 +220,7 @@ static int failed(struct pg *p, const PGresult *r, struct err *e)
 	snprintf(p->state, sizeof(p->state), "%s", state ? state : "");
 	one_line(&p->context, r ? PQresultErrorField(r, PG_DIAG_CONTEXT) : NULL);
 	one_line(&p->detail, detail);
+	one_line(&p->column, r ? PQresultErrorField(r, PG_DIAG_COLUMN_NAME) : NULL);
 	one_line(&p->message, text ? text : PQerrorMessage(p->conn));
 	if (!alive && !state)
 		return err_set(e, ERR_TRANSIENT, "the connection to the server was lost: %s", buf_cstr(&p->message));

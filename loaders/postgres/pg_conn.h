@@ -24,7 +24,7 @@ struct pg {
 	void *arg;
 	/* of the last error from the server; state "" when it came from the connection */
 	char state[PG_STATE_LEN];
-	struct buf context, detail, message;
+	struct buf context, detail, message, column;
 };
 
 /* Checks the settings' values only: sslmode, port, unknown types. */

@@ -15,6 +15,7 @@
 
 #define STAGE "pg_temp._stitch_stage"
 #define ORDINAL "_stitch_ordinal"
+#define PROBE_MAX 200
 #define KEY_TWICE "21000" /* ON CONFLICT met a row of its own: keys that differ in their bytes and not for the server */
 
 void pg_rows_free(struct pg_load *l)
@@ -201,6 +202,7 @@ static int copy_failed(struct postgres *p, struct err *e)
 	struct pg_load *l = &p->load;
 	struct str column;
 	int64_t line;
+	char *name;
 
 	l->copying = false;
 	if (!e || e->code != ERR_DATA)
@@ -208,7 +210,9 @@ static int copy_failed(struct postgres *p, struct err *e)
 	line = pg_error_copy_line(buf_cstr(&p->pg.context), &column);
 	if (line < 1 || (uint64_t)line > l->lines)
 		return err_set(e, ERR_CONFIG, "the server refuses a row and does not say which: %s", buf_cstr(&p->pg.message));
-	loader_refuse(p->loader, ordinal_of(l, (uint64_t)line), buf_cstr(&p->pg.message));
+	name = str_dup(column);
+	loader_refuse(p->loader, ordinal_of(l, (uint64_t)line), column.len ? name : NULL, buf_cstr(&p->pg.message));
+	free(name);
 	p->careful = true;
 	return -1;
 }
@@ -314,6 +318,51 @@ static int takes(struct postgres *p, uint64_t first, uint64_t end, struct err *e
 	return pg_exec(&p->pg, "ROLLBACK TO SAVEPOINT stitch_search; RELEASE SAVEPOINT stitch_search", rc ? NULL : e) ? -1 : !rc;
 }
 
+/*
+ * Which column is it? The server names it only for a null; so each value is tried in a table that has the columns' types and nothing else. A table of
+ * which every row is refused would keep us long, so only the first ones are looked at so closely.
+ */
+static int guilty_column(struct postgres *p, uint64_t ordinal, const char **column, struct err *e)
+{
+	const struct layout *lo = p->load.lo;
+	struct buf name = BUF_INIT;
+	int rc = 0;
+
+	for (size_t k = 0; k < lo->n && !rc && !*column; k++) {
+		buf_truncate(&name, 0);
+		sql_add_name(&name, lo->columns[k].name);
+		rc = pg_exec(&p->pg, "SAVEPOINT stitch_probe", e);
+		if (!rc && pg_execf(&p->pg, e, "INSERT INTO pg_temp._stitch_probe (%s) SELECT %s FROM " STAGE " WHERE " ORDINAL " = %" PRIu64, buf_cstr(&name),
+				   buf_cstr(&name), ordinal)) {
+			*column = lo->columns[k].name;
+			rc = e->code == ERR_DATA ? 0 : -1;
+		}
+		if (!rc)
+			rc = pg_exec(&p->pg, "ROLLBACK TO SAVEPOINT stitch_probe; RELEASE SAVEPOINT stitch_probe", e);
+	}
+	buf_free(&name);
+	return rc;
+}
+
+static int refuse_row(struct postgres *p, uint64_t ordinal, struct err *e)
+{
+	struct buf reason = BUF_INIT, named = BUF_INIT;
+	const char *column = NULL;
+	int rc = 0;
+
+	buf_addstr(&reason, buf_str(&p->pg.message));
+	buf_addstr(&named, buf_str(&p->pg.column));
+	if (named.len)
+		column = buf_cstr(&named);
+	else if (strncmp(p->pg.state, "22", 2) == 0 && p->load.probed++ < PROBE_MAX)
+		rc = guilty_column(p, ordinal, &column, e);
+	if (!rc)
+		loader_refuse(p->loader, ordinal, column, buf_cstr(&reason));
+	buf_free(&named);
+	buf_free(&reason);
+	return rc;
+}
+
 /* Names every row in first..end-1 that the server refuses by itself. */
 static int search(struct postgres *p, uint64_t first, uint64_t end, uint64_t *found, struct err *e)
 {
@@ -323,9 +372,8 @@ static int search(struct postgres *p, uint64_t first, uint64_t end, uint64_t *fo
 	if (ok)
 		return ok < 0 ? -1 : 0;
 	if (end - first == 1) {
-		loader_refuse(p->loader, first, buf_cstr(&p->pg.message));
 		++*found;
-		return 0;
+		return refuse_row(p, first, e);
 	}
 	return search(p, first, middle, found, e) || search(p, middle, end, found, e) ? -1 : 0;
 }
@@ -339,7 +387,8 @@ static int find_refused(struct postgres *p, struct err *e)
 
 	p->phase = "searching for records that the server refuses";
 	/* the transaction is rolled back after this whatever comes out, so its settings matter to nobody */
-	if (pg_exec(&p->pg, "ROLLBACK TO SAVEPOINT stitch_merge; CREATE INDEX ON " STAGE " (" ORDINAL "); SET LOCAL enable_seqscan = off", e) ||
+	if (pg_execf(&p->pg, e, "ROLLBACK TO SAVEPOINT stitch_merge; CREATE INDEX ON " STAGE " (" ORDINAL "); SET LOCAL enable_seqscan = off;"
+			       " CREATE TEMP TABLE _stitch_probe ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA", buf_cstr(&l->names), l->table) ||
 		search(p, 0, end, &found, e))
 		goto out;
 	if (found)

@@ -111,7 +111,7 @@ static int make_schema(struct pg *pg, const char *schema, struct err *e)
 static int make_our_tables(struct pg *pg, const char *schema, struct err *e)
 {
 	static const char text[] =
-		"CREATE TABLE IF NOT EXISTS %1$s._stitch_table (table_name text PRIMARY KEY, active_version bigint NOT NULL DEFAULT 0, source text);"
+		"CREATE TABLE IF NOT EXISTS %1$s._stitch_table (table_name text PRIMARY KEY, active_version bigint NOT NULL DEFAULT 0, source text, source_table text);"
 		"CREATE TABLE IF NOT EXISTS %1$s._stitch_ledger (batch_id text PRIMARY KEY, queue_id text NOT NULL, partition bigint NOT NULL,"
 		" first_offset bigint NOT NULL, last_offset bigint NOT NULL, source text NOT NULL, table_name text NOT NULL, table_version bigint NOT NULL,"
 		" rows bigint NOT NULL, rejected bigint NOT NULL, attempt bigint NOT NULL, discarded boolean NOT NULL DEFAULT false, loaded_at timestamp NOT NULL);"
@@ -231,6 +231,7 @@ static int describe_columns(struct postgres *p, const char *oid, struct table_de
 		c->accepts = accepts(p, type);
 		p->narrow |= strcmp(type, "integer") == 0 || strcmp(type, "smallint") == 0;
 		c->fixed = *PQgetvalue(r, (int)k, 2) == 't';
+		c->pinned = *PQgetvalue(r, (int)k, 3) == 't';
 	}
 	PQclear(r);
 	return 0;
@@ -254,20 +255,25 @@ static int describe_keys(struct postgres *p, const char *oid, struct table_desc 
 	return 0;
 }
 
-static int describe_owner(struct postgres *p, const char *schema, const char *table, struct table_desc *out, struct err *e)
+/* Whose is it? Two tables of one source may have the same name here ("a!" and "a"): the first one has it. */
+static int describe_owner(struct postgres *p, const char *schema, const char *table, const struct job *j, struct table_desc *out, struct err *e)
 {
-	char *name = pg_quoted(schema, "_stitch_table"), *sql = xasprintf("SELECT source FROM %s WHERE table_name = $1 AND source IS NOT NULL", name);
-	const char *params[] = {table};
-	PGresult *r = pg_query(&p->pg, sql, 1, params, e);
+	char *name = pg_quoted(schema, "_stitch_table");
+	char *sql = xasprintf("SELECT source, coalesce(source_table, $2) FROM %s WHERE table_name = $1 AND source IS NOT NULL", name);
+	const char *params[] = {table, j->table};
+	PGresult *r = pg_query(&p->pg, sql, 2, params, e);
+	int rc = r ? 0 : -1;
 
 	free(sql);
 	free(name);
-	if (!r)
-		return -1;
-	if (PQntuples(r))
+	if (r && PQntuples(r)) {
 		out->owner = xstrdup(PQgetvalue(r, 0, 0));
+		if (strcmp(out->owner, j->source) == 0 && strcmp(PQgetvalue(r, 0, 1), j->table) != 0)
+			rc = err_set(e, ERR_CONFIG, "the table %s.%s holds %s of source %s, and %s would have the same name here; rename it at the source", schema, table,
+				PQgetvalue(r, 0, 1), j->source, j->table);
+	}
 	PQclear(r);
-	return 0;
+	return rc;
 }
 
 int pg_describe(void *self, const struct job *j, struct table_desc *out, struct err *e)
@@ -298,7 +304,7 @@ int pg_describe(void *self, const struct job *j, struct table_desc *out, struct 
 	}
 	oid = xstrdup(PQgetvalue(r, 0, 0));
 	out->exists = true;
-	rc = describe_columns(p, oid, out, e) || describe_keys(p, oid, out, e) || describe_owner(p, schema, table, out, e) ? -1 : 0;
+	rc = describe_columns(p, oid, out, e) || describe_keys(p, oid, out, e) || describe_owner(p, schema, table, j, out, e) ? -1 : 0;
 	if (rc)
 		table_desc_free(out);
 out:
@@ -331,6 +337,8 @@ static void create_text(struct postgres *p, const char *schema, const struct job
 	sql_add_table(sql, schema, "_stitch_table");
 	buf_adds(sql, " SET source = ");
 	sql_add_text(sql, j->source);
+	buf_adds(sql, ", source_table = ");
+	sql_add_text(sql, j->table);
 	buf_adds(sql, " WHERE table_name = ");
 	sql_add_text(sql, lo->table);
 	buf_addc(sql, ';');

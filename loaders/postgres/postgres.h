@@ -26,6 +26,7 @@ struct pg_load {
 	struct pg_skip *skips;
 	size_t n_skips, cap_skips;
 	struct key_set keys;	 /* of the rows so far; says whether two rows may have one key */
+	unsigned probed;	 /* refused rows that were looked at column by column */
 	struct buf names, missing; /* column lists: of the layout; "x = DEFAULT" of the table's other columns */
 };
 

@@ -25,11 +25,11 @@ void dialect_name(const struct dialect *d, struct str name, struct buf *out)
 	}
 }
 
-static char *folded(const char *name)
+static char *folded(const struct dialect *d, const char *name)
 {
 	char *s = xstrdup(name);
 
-	for (char *p = s; *p; p++)
+	for (char *p = s; *p && !d->case_matters; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p - 'A' + 'a');
 	return s;
@@ -166,7 +166,7 @@ static void add_field(struct layout *lo, const struct job *j, const struct diale
 	for (unsigned t = 0; t < COL_TYPES; t++)
 		lf->column[t] = NO_COLUMN;
 	dialect_name(d, str_c(f->name), &name);
-	fold = folded(buf_cstr(&name));
+	fold = folded(d, buf_cstr(&name));
 	lf->refused = refusal(lo, d, f, buf_str(&name), taken, fold);
 	if (!lf->refused) {
 		if (map_put(taken, str_c(fold), lf))

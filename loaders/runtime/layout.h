@@ -24,6 +24,7 @@ struct dialect {
 	size_t column_max, table_max;	/* bytes of a name, room for __xx already taken off; 0: no limit */
 	unsigned columns_max;		/* per table */
 	bool strip_special;		/* of ASCII only letters, digits, blank, _ and $ stay in names */
+	bool case_matters;		/* "a" and "A" are two columns */
 	bool nul_ok;			/* may a string hold U+0000? */
 	unsigned int_digits, frac_digits; /* of a COL_NUMBER; 0: no limit */
 };

@@ -11,6 +11,7 @@
 #include "loaders/runtime/plan.h"
 #include "loaders/runtime/rejects.h"
 
+#include "timefmt.h"
 #include "xalloc.h"
 
 #define RUNS_MAX 1000
@@ -139,23 +140,61 @@ static bool in_range(const struct load *ld, size_t at, uint64_t offset)
 
 /* --- records --- */
 
-void loader_refuse(struct loader *l, uint64_t ordinal, const char *reason)
+/* Where ordinal is among the refused, or would be. */
+static size_t refused_at(const struct loader *l, uint64_t ordinal)
 {
+	size_t low = 0, high = l->n_refused;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (l->refused[middle].ordinal < ordinal)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+void loader_refuse(struct loader *l, uint64_t ordinal, const char *column, const char *reason)
+{
+	size_t at = refused_at(l, ordinal);
+
+	if (at < l->n_refused && l->refused[at].ordinal == ordinal)
+		return;
 	if (l->n_refused == l->cap_refused) {
 		l->cap_refused = l->cap_refused ? l->cap_refused * 2 : 16;
 		l->refused = xreallocarray(l->refused, l->cap_refused, sizeof(*l->refused));
-		l->reasons = xreallocarray(l->reasons, l->cap_refused, sizeof(*l->reasons));
 	}
-	l->refused[l->n_refused] = ordinal;
-	l->reasons[l->n_refused++] = xstrdup(reason);
+	memmove(&l->refused[at + 1], &l->refused[at], (l->n_refused - at) * sizeof(*l->refused));
+	l->refused[at] = (struct refused){.ordinal = ordinal, .column = column ? xstrdup(column) : NULL, .reason = xstrdup(reason)};
+	l->n_refused++;
 }
 
-static const char *refused_before(const struct loader *l, uint64_t ordinal)
+static const struct refused *refused_before(const struct loader *l, uint64_t ordinal)
 {
-	for (size_t k = 0; k < l->n_refused; k++)
-		if (l->refused[k] == ordinal)
-			return l->reasons[k];
-	return NULL;
+	size_t at = refused_at(l, ordinal);
+
+	return at < l->n_refused && l->refused[at].ordinal == ordinal ? &l->refused[at] : NULL;
+}
+
+/* A cell as its record had it; text needs room for what is no slice of the record. */
+static struct str cell_text(const struct cell *c, char text[TIMEFMT_MAX])
+{
+	switch (c->kind) {
+	case CELL_NULL:
+		return STR("null");
+	case CELL_INT:
+		return str_mem(text, (size_t)snprintf(text, TIMEFMT_MAX, "%" PRId64, c->i));
+	case CELL_BOOL:
+		return c->i ? STR("true") : STR("false");
+	case CELL_TIME:
+		return str_mem(text, timefmt_sql(c->i, text));
+	case CELL_NUMBER:
+	case CELL_TEXT:
+		break;
+	}
+	return c->s;
 }
 
 static int reject(struct load *ld, size_t at, uint64_t record, struct refusal *why, struct str line, struct err *e)
@@ -182,23 +221,34 @@ static int put(struct load *ld, size_t at, uint64_t record, const struct row *ro
 	return reject(ld, at, record, &why, line, e);
 }
 
+/* The destination has refused this row in an earlier run: its reason, and the value where it is known which. */
+static int reject_refused(struct load *ld, size_t at, uint64_t record, const struct refused *r, const struct row *row, struct str line, struct err *e)
+{
+	struct refusal why = {.reason = BUF_INIT};
+	char text[TIMEFMT_MAX];
+
+	buf_adds(&why.reason, r->reason);
+	for (size_t k = 0; r->column && k < ld->lo.n; k++)
+		if (strcmp(ld->lo.columns[k].name, r->column) == 0) {
+			why.field = str_c(r->column);
+			why.value = cell_text(&row->cells[k], text);
+		}
+	return reject(ld, at, record, &why, line, e);
+}
+
 static int one_record(struct load *ld, size_t at, uint64_t record, const struct frame_record *rec, const struct place *place, struct str line, struct err *e)
 {
 	struct batch_state *b = &ld->batches[at];
 	struct refusal why = {.reason = BUF_INIT};
 	struct row row = {.ordinal = b->first_ordinal + record};
-	const char *reason;
+	const struct refused *refused;
 
 	if (place->batch->table_version < ld->active || in_range(ld, at, place->offset))
 		return 0;
-	reason = refused_before(ld->l, row.ordinal);
-	if (reason) {
-		buf_adds(&why.reason, reason);
-		return reject(ld, at, record, &why, line, e);
-	}
 	switch (rows_make(ld->rows, rec, place, &row, &why, e)) {
 	case ROWS_ROW:
-		return put(ld, at, record, &row, line, e);
+		refused = refused_before(ld->l, row.ordinal);
+		return refused ? reject_refused(ld, at, record, refused, &row, line, e) : put(ld, at, record, &row, line, e);
 	case ROWS_REFUSED:
 		return reject(ld, at, record, &why, line, e);
 	case ROWS_WANT_EXTRACTED:
@@ -363,8 +413,10 @@ static void load_free(struct load *ld)
 	layout_free(&ld->lo);
 	table_desc_free(&ld->desc);
 	rejects_free(&ld->rejects);
-	for (size_t k = 0; k < ld->l->n_refused; k++)
-		free(ld->l->reasons[k]);
+	for (size_t k = 0; k < ld->l->n_refused; k++) {
+		free(ld->l->refused[k].column);
+		free(ld->l->refused[k].reason);
+	}
 	ld->l->n_refused = 0;
 }
 

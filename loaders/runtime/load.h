@@ -7,6 +7,8 @@
 #include "loaders/runtime/loader.h"
 #include "loaders/runtime/proto.h"
 
+struct refused { uint64_t ordinal; char *column, *reason; };
+
 struct loader {
 	const struct loader_ops *ops;
 	void *self; /* NULL: not connected */
@@ -16,8 +18,7 @@ struct loader {
 	int64_t told;	 /* when load.progress was sent last, ns mono */
 	int64_t load;	 /* its id, for progress; 0: none */
 	uint64_t rows, bytes;
-	uint64_t *refused; /* ordinals that the destination refused in this load, with reasons */
-	char **reasons;
+	struct refused *refused; /* what the destination refused in this load, by ordinal */
 	size_t n_refused, cap_refused;
 };
 

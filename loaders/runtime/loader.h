@@ -27,6 +27,7 @@ struct desc_column {
 	char *name;
 	unsigned accepts; /* COL_BIT()s of the types that this column holds without loss; 0: none that we know */
 	bool fixed;	  /* generated: may be neither filled nor set NULL */
+	bool pinned;	  /* something depends on its type (a view): STEP_WIDEN is not possible */
 };
 struct table_desc {
 	bool exists;
@@ -119,8 +120,8 @@ struct loader_ops {
 /* I am alive: sends load.progress when some seconds have passed since the last. Cheap; call it at least each second while working or waiting for a server
  * that is known to be alive. Phases are static texts ("waiting for the lock", "loading", "committing"). */
 void loader_tick(struct loader *l, const char *phase);
-/* Row number `ordinal` (row->ordinal) is refused by the destination for this reason; see rows_end. */
-void loader_refuse(struct loader *l, uint64_t ordinal, const char *reason);
+/* Row number `ordinal` (row->ordinal) is refused by the destination for this reason; column: the one whose value it is, or NULL. See rows_end. */
+void loader_refuse(struct loader *l, uint64_t ordinal, const char *column, const char *reason);
 
 /* main() of each loader: return loader_main(&my_ops). */
 int loader_main(const struct loader_ops *ops);

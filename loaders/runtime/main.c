@@ -365,7 +365,6 @@ int loader_main(const struct loader_ops *ops)
 	json_decref(l.settings);
 	proto_free(&l.proto);
 	free(l.refused);
-	free(l.reasons);
 	if (eventfd_write(watched.stop, 1) || pthread_join(watcher, NULL))
 		log_warn("the watcher thread does not end");
 	close(watched.stop);

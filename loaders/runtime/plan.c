@@ -28,10 +28,15 @@ void table_desc_free(struct table_desc *d)
 	*d = (struct table_desc){.exists = false};
 }
 
-static const struct desc_column *there(const struct table_desc *desc, const char *name)
+static bool same(const struct dialect *d, const char *a, const char *b)
+{
+	return d->case_matters ? strcmp(a, b) == 0 : str_ieq(str_c(a), str_c(b));
+}
+
+static const struct desc_column *there(const struct dialect *d, const struct table_desc *desc, const char *name)
 {
 	for (size_t k = 0; k < desc->n; k++)
-		if (str_ieq(str_c(desc->columns[k].name), str_c(name)))
+		if (same(d, desc->columns[k].name, name))
 			return &desc->columns[k];
 	return NULL;
 }
@@ -44,14 +49,14 @@ static void list(struct buf *b, char *const *names, size_t n)
 		buf_adds(b, "none");
 }
 
-static int check_keys(const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e)
+static int check_keys(const struct job *j, const struct dialect *d, const struct layout *lo, const struct table_desc *desc, struct err *e)
 {
-	bool same = lo->n_keys == desc->n_keys;
+	bool equal = lo->n_keys == desc->n_keys;
 	struct buf was = BUF_INIT, is = BUF_INIT;
 
-	for (size_t k = 0; same && k < lo->n_keys; k++)
-		same = str_ieq(str_c(lo->columns[lo->keys[k]].name), str_c(desc->keys[k]));
-	if (same)
+	for (size_t k = 0; equal && k < lo->n_keys; k++)
+		equal = same(d, lo->columns[lo->keys[k]].name, desc->keys[k]);
+	if (equal)
 		return 0;
 	list(&was, desc->keys, desc->n_keys);
 	list(&is, j->keys, j->n_keys);
@@ -62,11 +67,11 @@ static int check_keys(const struct job *j, const struct layout *lo, const struct
 	return -1;
 }
 
-static int check_owner(const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e)
+static int check_owner(const struct job *j, const struct dialect *d, const struct layout *lo, const struct table_desc *desc, struct err *e)
 {
 	if (desc->owner && strcmp(desc->owner, j->source) != 0)
 		return err_set(e, ERR_CONFIG, "the table %s belongs to source %s; connect source %s with another --schema", lo->table, desc->owner, j->source);
-	if (!desc->owner && !there(desc, "_sdc_sequence"))
+	if (!desc->owner && !there(d, desc, "_sdc_sequence"))
 		return err_set(e, ERR_CONFIG, "the table %s is there already and was not made by stitch; rename it, or connect source %s with another --schema",
 			lo->table, j->source);
 	return 0;
@@ -86,43 +91,51 @@ static void rename_to(struct column *c, const char *name)
 }
 
 /* Is the name free in the layout? */
-static bool used(const struct layout *lo, const char *name)
+static bool used(const struct dialect *d, const struct layout *lo, const char *name)
 {
 	for (size_t k = 0; k < lo->n; k++)
-		if (str_ieq(str_c(lo->columns[k].name), str_c(name)))
+		if (same(d, lo->columns[k].name, name))
 			return true;
 	return false;
 }
 
+static bool holds(const struct desc_column *dc, const struct column *c)
+{
+	return !dc->fixed && (dc->accepts & COL_BIT(c->type));
+}
+
+/* Integers to numbers in place? Not where a view stands in the way, and not once the numbers have a column of their own. */
+static bool widens(const struct desc_column *dc, const struct column *c, const struct desc_column *beside)
+{
+	return !dc->fixed && !dc->pinned && c->type == COL_NUMBER && (dc->accepts & COL_BIT(COL_INTEGER)) && !beside;
+}
+
 static int column_steps(const struct dialect *d, struct layout *lo, struct column *c, const struct table_desc *desc, struct plan *p, struct err *e)
 {
-	const struct desc_column *dc = there(desc, c->name);
+	const struct desc_column *dc = there(d, desc, c->name), *beside;
 	char *other;
+	int rc = 0;
 
-	if (dc && (dc->fixed || !(dc->accepts & COL_BIT(c->type)))) {
-		if (!dc->fixed && c->type == COL_NUMBER && (dc->accepts & COL_BIT(COL_INTEGER))) {
-			rename_to(c, dc->name);
-			add(p, STEP_WIDEN, c);
-			return 0;
-		}
-		other = xasprintf("%s__%s", c->name, d->suffix[c->type]);
-		if (c->key || c->sdc || used(lo, other)) {
-			err_set(e, ERR_CONFIG, "column %s of %s has a type that cannot hold the values sent for it; rename the column or the table there", c->name, lo->table);
-			free(other);
-			return -1;
-		}
-		rename_to(c, other);
-		free(other);
-		dc = there(desc, c->name);
-		if (dc && (dc->fixed || !(dc->accepts & COL_BIT(c->type))))
-			return err_set(e, ERR_CONFIG, "column %s of %s has a type that cannot hold the values sent for it; rename the column or the table there",
-				c->name, lo->table);
-	}
-	if (dc)
-		rename_to(c, dc->name);
-	else
+	if (!dc)
 		add(p, STEP_ADD, c);
-	return 0;
+	else
+		rename_to(c, dc->name);
+	if (!dc || holds(dc, c))
+		return 0;
+	other = xasprintf("%s__%s", c->name, d->suffix[c->type]);
+	beside = there(d, desc, other);
+	if (widens(dc, c, beside)) {
+		add(p, STEP_WIDEN, c);
+	} else if (c->key || c->sdc || used(d, lo, other) || (beside && !holds(beside, c))) {
+		rc = err_set(e, ERR_CONFIG, "column %s of %s has a type that cannot hold the values sent for it%s; rename the column or the table there", c->name, lo->table,
+			dc->pinned ? " and cannot be changed while a view uses it" : "");
+	} else {
+		rename_to(c, beside ? beside->name : other);
+		if (!beside)
+			add(p, STEP_ADD, c);
+	}
+	free(other);
+	return rc;
 }
 
 int plan_make(const struct job *j, const struct dialect *d, struct layout *lo, const struct table_desc *desc, struct plan *out, struct err *e)
@@ -135,7 +148,7 @@ int plan_make(const struct job *j, const struct dialect *d, struct layout *lo, c
 		add(out, STEP_CREATE, NULL);
 		return 0;
 	}
-	if (check_owner(j, lo, desc, e) || check_keys(j, lo, desc, e))
+	if (check_owner(j, d, lo, desc, e) || check_keys(j, d, lo, desc, e))
 		goto fail;
 	for (size_t k = 0; k < lo->n; k++)
 		if (column_steps(d, lo, &lo->columns[k], desc, out, e))

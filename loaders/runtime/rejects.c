@@ -117,7 +117,8 @@ void rejects_again(struct rejects *r)
 	}
 	r->n = 0;
 	r->bytes = 0;
-	qsort(r->sent, r->n_sent, r->n_sent ? sizeof(*r->sent) : 1, by_number);
+	if (r->n_sent)
+		qsort(r->sent, r->n_sent, sizeof(*r->sent), by_number);
 	r->n_sorted = r->n_sent;
 }
 
