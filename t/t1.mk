@@ -1,1 +1,6 @@
 # family t1: check_PROGRAMS += t/unit/1NNN-name.tap (with _SOURCES, _LDADD), dist_check_SCRIPTS += t/sh/t1NNN-name.t
+check_PROGRAMS += t/unit/1001-decode.tap t/unit/1002-encode.tap
+t_unit_1001_decode_tap_SOURCES = t/unit/1001-decode.c
+t_unit_1001_decode_tap_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_1002_encode_tap_SOURCES = t/unit/1002-encode.c
+t_unit_1002_encode_tap_LDADD = $(DAEMON_TEST_LIBS)

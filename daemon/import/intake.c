@@ -543,6 +543,7 @@ void record_keep(struct intake *b, struct group *g, struct str sequence, struct 
 	add_token(&g->text, STR(",\"data\":"));
 	add_token(&g->text, buf_str(&b->data));
 	add_token(&g->text, STR("}\n"));
+	g->text.data[g->text.len] = '\0';
 	end_line(g, true);
 }
 

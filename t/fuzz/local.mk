@@ -32,6 +32,17 @@ t_fuzz_queue_record_tap_LDADD = $(QUEUE_TEST_LIBS)
 t_fuzz_queue_log_tap_SOURCES = t/fuzz/replay.c t/fuzz/queue-log.c
 t_fuzz_queue_log_tap_LDADD = $(QUEUE_TEST_LIBS)
 
+FUZZ_TARGETS += door
+check_PROGRAMS += t/fuzz/door.tap
+t_fuzz_door_tap_SOURCES = t/fuzz/replay.c t/fuzz/door.c
+t_fuzz_door_tap_LDADD = $(DAEMON_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/door
+t_fuzz_door_SOURCES = t/fuzz/door.c
+t_fuzz_door_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_door_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 FUZZ_TARGETS += rpc
 check_PROGRAMS += t/fuzz/rpc.tap
 t_fuzz_rpc_tap_SOURCES = t/fuzz/replay.c t/fuzz/rpc.c
