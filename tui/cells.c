@@ -35,7 +35,6 @@ bool cells_next(struct str *s, int32_t *ch, unsigned char *byte)
 	if (!s->len)
 		return false;
 	*byte = p[0];
-	*ch = p[0];
 	n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
 	c = n < 2 ? p[0] : p[0] & (0xff >> (n + 1));
 	for (size_t i = 1; i < n && n <= s->len; i++)
@@ -261,7 +260,7 @@ void cells_rate(struct buf *out, double per_s)
 void cells_bytes(struct buf *out, int64_t n)
 {
 	scaled(out, n < 0 ? 0 : (double)n, 1024, " KMGTPE");
-	if (n >= 0 && n < 1024)
+	if (n < 1024)
 		buf_addc(out, 'B');
 }
 
@@ -292,15 +291,20 @@ void cells_time(struct buf *out, int64_t ns, int64_t now_ns, bool seconds)
 
 void cells_spark(struct buf *out, const double *v, size_t n)
 {
-	double most = 0;
+	double most = 0, least = n ? v[0] : 0;
 
-	for (size_t k = 0; k < n; k++)
+	for (size_t k = 0; k < n; k++) {
 		most = v[k] > most ? v[k] : most;
+		least = v[k] < least ? v[k] : least;
+	}
 	for (size_t k = 0; k < n; k++) {
 		unsigned level = most > 0 && v[k] > 0 ? (unsigned)(v[k] / most * 7.0 + 0.5) : 0;
-		const char bar[] = {(char)0xe2, (char)0x96, (char)(0x81 + MIN(level, 7)), '\0'};
 
-		buf_adds(out, bar);
+		/* what hardly moves is a low line, not a wall */
+		if (level && most - least <= most * 0.1)
+			level = 1;
+		buf_adds(out, "\xe2\x96");
+		buf_addc(out, (char)(0x81 + MIN(level, 7)));
 	}
 }
 
