@@ -44,7 +44,7 @@ struct cut {
 	uint64_t records, lines, bytes;
 	unsigned char sha256[32]; struct str path; const char *reason; /* size, age, memory, keys, flush, idle, stop */
 	int64_t first_received, last_received, cut_at;
-	const struct str *heads; size_t n_heads;	    /* head lines of shapes that the table has not merged yet */
+	const struct str *heads; size_t n_heads;	    /* head lines: the first of the batch (its keys), and those of shapes that the table has not merged yet */
 	const struct cut_request *requests; size_t n_requests; /* request ids taken */
 	struct position position;			    /* saved in the same transaction */
 	/* out */
@@ -85,7 +85,7 @@ struct load_result { char batch_id[BATCH_ID_LEN]; uint64_t rows, rejected; uint3
 struct tally_row {
 	int64_t table_id, source_id, destination_id; char *table;
 	uint64_t accepted_base; /* trimmed off the queue */
-	uint64_t taken;		/* records in batch rows ever (per table) */
+	uint64_t taken;		/* records of all its cuts ever (per table) */
 	uint64_t before;	/* accepted before this destination was connected: not its matter */
 	uint64_t spooled, loaded, rejected, discarded; /* loaded includes repeats and is already reduced by reread */
 	uint64_t reread;

@@ -106,7 +106,8 @@ static void add_head(struct work *w, const struct qrec *r)
 	struct buf head = BUF_INIT;
 	struct err e = ERR_INIT;
 
-	if (stream_shape_known(w->table, r->shape_hash) || batch_knows_shape(&w->batch, r->shape_hash))
+	/* each batch brings one at least: its keys are those of its own head, whatever the table had since */
+	if (w->batch.n_heads && (stream_shape_known(w->table, r->shape_hash) || batch_knows_shape(&w->batch, r->shape_hash)))
 		return;
 	if (frame_head(r->body, &head, &e))
 		log_err("no head can be read in a frame of table %s: %s", w->table->name, e.text);

@@ -1,0 +1,33 @@
+/*
+ * state_rows.h - inside daemon/state/: what the files of tables, batches, jobs and loads share. All run on the connection that they are given.
+ */
+#ifndef STITCH_STATE_ROWS_H
+#define STITCH_STATE_ROWS_H
+
+#include "daemon/state/state_priv.h"
+
+/* Job states that wait, as SQL; partial indexes have the same words. */
+#define WAITING "(1, 2, 4, 5)"
+
+/* --- table.c --- */
+/* Merges heads into the columns of a table; a change makes a new version. *key_names (caller frees): those of the newest head, else of the table. */
+int db_table_merge(struct db *db, int64_t table_id, const struct str *heads, size_t n, int64_t now, int64_t *version, char **key_names, struct err *e) MUST_CHECK; /* W */
+
+/* --- batch.c --- */
+/* For SELECT … FROM batch b JOIN tbl t ON t.id = b.table_id. */
+#define BATCH_COLUMNS \
+	"b.id, b.table_id, t.source_id, t.name, b.path, b.reason, b.queue_id, b.partition, b.first_offset, b.last_offset, b.records, b.lines, b.bytes, b.sha256, " \
+	"b.table_version, b.schema_version, b.first_received, b.last_received, b.created, b.deleted"
+void db_batch_read(struct q *q, struct batch_row *out);
+/* Reads all rows of a query of BATCH_COLUMNS. */
+int db_batch_rows(struct q *q, struct batch_row **out, size_t *n, struct err *e) MUST_CHECK;
+
+/* --- job.c --- */
+/* The newest job of a batch for a destination. ERR_NOT_FOUND. */
+int db_job_newest(struct db *db, const char *batch_id, int64_t destination_id, int64_t *id, struct err *e) MUST_CHECK;
+
+/* --- load.c --- */
+/* A load without a job that could still be done is over. */
+int db_load_end_empty(struct db *db, int64_t load_id, int64_t now, struct err *e) MUST_CHECK; /* W */
+
+#endif
