@@ -11,3 +11,8 @@ include daemon/spool/local.mk
 include daemon/control/local.mk
 include daemon/state/local.mk
 include daemon/retention/local.mk
+
+sbin_PROGRAMS += stitchd
+stitchd_SOURCES = daemon/main.c daemon/app.c daemon/app.h
+stitchd_CPPFLAGS = $(libdaemon_a_CPPFLAGS)
+stitchd_LDADD = $(DAEMON_LIBS)

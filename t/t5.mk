@@ -14,3 +14,7 @@ dist_check_SCRIPTS += t/sh/t5001-state-disk.t
 .PHONY: state-faults
 state-faults: t/lib/statedriver
 	ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/t5001-state-disk.t
+check_PROGRAMS += t/unit/5002-config.tap
+t_unit_5002_config_tap_SOURCES = t/unit/5002-config.c
+t_unit_5002_config_tap_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+t_unit_5002_config_tap_LDADD = $(DAEMON_TEST_LIBS)

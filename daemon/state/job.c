@@ -59,6 +59,8 @@ int db_job_get(struct db *db, int64_t id, struct job_row *out, struct err *e)
 
 static int begin_list(struct q *q, struct db *db, const struct job_filter *f, struct err *e)
 {
+	if (f->batch_id)
+		return q_begin(q, db, JOB_LIST("(?1 = 0 OR +j.state = ?1) AND (?2 = 0 OR +j.table_id = ?2) AND (?3 = 0 OR +j.destination_id = ?3) AND j.batch_id = ?6"), e);
 	if (f->state && f->state != JOB_DONE)
 		return q_begin(q, db, JOB_LIST("j.state = ?1 AND (?2 = 0 OR +j.table_id = ?2) AND (?3 = 0 OR +j.destination_id = ?3)"), e);
 	if (f->table_id)
@@ -84,6 +86,8 @@ int db_job_list(struct db *db, const struct job_filter *f, int64_t after, unsign
 	q_i64(&q, f->destination_id);
 	q_i64(&q, after);
 	q_i64(&q, limit);
+	if (f->batch_id)
+		q_text(&q, f->batch_id);
 	while ((rc = q_row(&q, e)) == 1) {
 		if (*n % 64 == 0)
 			*out = xreallocarray(*out, *n + 64, sizeof(**out));

@@ -66,7 +66,7 @@ struct job_row {
 	char *source, *table, *destination, *error_class, *error; uint32_t attempts;
 	uint64_t records, bytes, rows, rejected; int64_t not_before, created, updated;
 };
-struct job_filter { enum job_state state /* 0: any */; int64_t table_id, destination_id; };
+struct job_filter { enum job_state state /* 0: any */; int64_t table_id, destination_id; const char *batch_id; /* NULL: any */ };
 struct job_counts { uint64_t n[9], records[9], bytes[9]; }; /* by enum job_state */
 
 struct load_candidate { int64_t table_id, source_id; char *table; uint64_t jobs, records, bytes; int64_t oldest; };
