@@ -7,5 +7,5 @@ t_unit_6011_pgcopy_tap_LDADD = libtap.a libpostgres.a $(SHARED_LIBS) $(PQ_LIBS)
 noinst_PROGRAMS += t/lib/loader-driver
 t_lib_loader_driver_SOURCES = t/lib/loader-driver.c
 t_lib_loader_driver_LDADD = $(SHARED_LIBS)
-dist_check_SCRIPTS += t/sh/t6001-loader-sqlite.t
+dist_check_SCRIPTS += t/sh/t6001-loader-sqlite.t t/sh/t6002-loader-postgres.t
 EXTRA_DIST += t/lib/loader-contract.sh

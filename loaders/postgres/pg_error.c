@@ -15,6 +15,7 @@ static const struct rule rules[] = {
 	{"08", ERR_TRANSIENT, ""}, /* connection */
 	{"08P01", ERR_CONFIG, "check that host and port are those of a PostgreSQL server"},
 	{"0A000", ERR_CONFIG, ""},
+	{"21000", ERR_CONFIG, "keys that are different as sent are equal for the server: give the key's column a deterministic collation"},
 	{"22", ERR_DATA, ""},	   /* a value does not fit */
 	{"23502", ERR_DATA, ""},   /* null where a column forbids it */
 	{"23514", ERR_DATA, ""},   /* a CHECK of the user's refuses the row */

@@ -5,6 +5,7 @@
 #   tab NAME  the quoted name of the table NAME of schema shop
 #   ts COL    SQL: the timestamp as text YYYY-MM-DD HH:MM:SS.ffffff
 #   TRUE FALSE  how q shows them
+#   COLLIDES  a field's name that is the same column as "a" here (A, if not set)
 # and calls loader_contract. Each call of drive is a loader process of its own; what it prints is kept in $out.
 
 drive() {
@@ -200,7 +201,7 @@ entry 1
 rec 1 {"id":1,"at":"2024-01-01","a":"x"}
 rec 2 {"id":2,"at":"yesterday"}
 rec 3 {"id":3,"n":9223372036854775808}
-rec 4 {"id":4,"A":"collides"}
+rec 4 {"id":4,"'"${COLLIDES:-A}"'":"collides"}
 rec 5 {"id":5,"_sdc_mine":1}
 rec 6 {"id":6,"x__st":"reserved"}
 rec 7 {"a":"no key"}
@@ -228,7 +229,7 @@ END
 	is "good records are loaded, bad ones are not, their sum is right" '[[2,6,false]]' "$(counts)"
 	is "reasons" 'invalid timestamp for at on [yesterday]
 integer out of range for n on [9223372036854775808]
-Field collision on A
+Field collision on '"${COLLIDES:-A}"'
 _sdc_mine has a reserved prefix (_sdc, _rjm)
 x__st has a reserved suffix (__ and two letters of a type)
 the key id has no value' "$(reasons)"
