@@ -272,8 +272,14 @@ void app_stop(struct app *a, int64_t deadline)
 		stage_stop(spool_stage(a->spool));
 	if (a->runner)
 		runner_stop(a->runner, MAX(deadline, now_get().mono + NSEC_PER_SEC));
-	if (a->state)
-		stage_stop(state_stage(a->state));
+	if (a->state) {
+		struct stage *st = state_stage(a->state);
+
+		stage_stop(st);
+		/* what still waits is answered while those who asked are there */
+		while (st->ops->step(st->self, now_get()) != NEVER)
+			;
+	}
 	control_free(a->control);
 	import_free(a->import);
 	retention_free(a->retention);

@@ -18,3 +18,4 @@ check_PROGRAMS += t/unit/5002-config.tap
 t_unit_5002_config_tap_SOURCES = t/unit/5002-config.c
 t_unit_5002_config_tap_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 t_unit_5002_config_tap_LDADD = $(DAEMON_TEST_LIBS)
+dist_check_SCRIPTS += t/sh/t5002-state-anew.t
