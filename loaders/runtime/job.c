@@ -11,7 +11,7 @@
 
 static int wrong(struct err *e, const char *what)
 {
-	return err_set(e, ERR_INVALID, "the job has no proper %s; is stitchd of another version than its loaders?", what);
+	return err_set(e, ERR_CONFIG, "the job has no proper %s; is stitchd of another version than its loaders?", what);
 }
 
 static int text_of(json_t *o, const char *key, bool may_be_empty, char **out, struct err *e)
@@ -154,7 +154,7 @@ int job_parse(json_t *params, const int *fds, size_t n_fds, struct job *out, str
 	for (k = 0; k < out->n_batches; k++)
 		out->batches[k].fd = k < n_fds ? fds[k] : -1;
 	if (!n || n != n_fds) {
-		err_set(e, ERR_INVALID, "the job names %zu batches and came with %zu files", n, n_fds);
+		err_set(e, ERR_TRANSIENT, "the job names %zu batches and came with %zu files", n, n_fds);
 		goto fail;
 	}
 	if (int_of(params, "load", 0, INT64_MAX, &out->load, e) || int_of(params, "attempt", 0, UINT32_MAX, &attempt, e) ||

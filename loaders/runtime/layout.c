@@ -203,7 +203,7 @@ static int check_fields(const struct job *j, struct err *e)
 
 	for (size_t k = 0; k < j->n_fields && !rc; k++)
 		if (map_put(&seen, str_c(j->fields[k].name), &seen))
-			rc = err_set(e, ERR_INVALID, "the job lists the column %s twice", j->fields[k].name);
+			rc = err_set(e, ERR_CONFIG, "the job lists the column %s twice", j->fields[k].name);
 	map_free(&seen, NULL);
 	return rc;
 }
@@ -218,6 +218,12 @@ int layout_make(const struct job *j, const struct dialect *d, bool with_extracte
 	if (check_fields(j, e))
 		return -1;
 	dialect_name(d, str_c(j->table), &table);
+	/* ours live in the same schema */
+	if (has_reserved_prefix(buf_str(&table)) || str_ieq(str_mem(buf_cstr(&table), MIN(table.len, 8)), STR("_stitch_"))) {
+		err_set(e, ERR_DATA, "a table cannot be named %s: names that begin with _sdc, _rjm and _stitch_ are reserved", j->table);
+		buf_free(&table);
+		return -1;
+	}
 	if (!table.len || (d->table_max && table.len > d->table_max)) {
 		err_set(e, ERR_DATA, "the table %s cannot be named so here: a name has 1 to %zu bytes of letters, digits, _, $ and blanks", j->table, d->table_max);
 		buf_free(&table);

@@ -34,6 +34,7 @@ struct load {
 	struct batch_state *batches;
 	bool with_extracted, again;
 	bool in_transaction;
+	bool skip; /* records of the present entry are in the table already, or below its version: they count as loaded */
 	int64_t active, activate; /* versions */
 	size_t bad;
 };
@@ -243,7 +244,7 @@ static int one_record(struct load *ld, size_t at, uint64_t record, const struct 
 	struct row row = {.ordinal = b->first_ordinal + record};
 	const struct refused *refused;
 
-	if (place->batch->table_version < ld->active || in_range(ld, at, place->offset))
+	if (ld->skip)
 		return 0;
 	switch (rows_make(ld->rows, rec, place, &row, &why, e)) {
 	case ROWS_ROW:
@@ -316,6 +317,7 @@ static int one_batch(struct load *ld, size_t at, struct err *e)
 		} else if (item == FRAME_HEAD) {
 			place.offset = entry->offset;
 			place.received_at = entry->received_at;
+			ld->skip = b->table_version < ld->active || in_range(ld, at, entry->offset);
 			rc = check_entry(b, entry, e) || rows_head(ld->rows, b, line, e) ? -1 : 0;
 		} else {
 			rc = one_line(ld, at, line, &place, &n, e);

@@ -141,6 +141,9 @@ static int column_steps(const struct dialect *d, struct layout *lo, struct colum
 int plan_make(const struct job *j, const struct dialect *d, struct layout *lo, const struct table_desc *desc, struct plan *out, struct err *e)
 {
 	*out = (struct plan){.n = 0};
+	/* also without rows: an activated version deletes */
+	if (desc->exists && check_owner(j, d, lo, desc, e))
+		return -1;
 	if (!lo->has_table)
 		return 0;
 	out->steps = xcalloc(lo->n + 1, sizeof(*out->steps));
@@ -148,7 +151,7 @@ int plan_make(const struct job *j, const struct dialect *d, struct layout *lo, c
 		add(out, STEP_CREATE, NULL);
 		return 0;
 	}
-	if (check_owner(j, d, lo, desc, e) || check_keys(j, d, lo, desc, e))
+	if (check_keys(j, d, lo, desc, e))
 		goto fail;
 	for (size_t k = 0; k < lo->n; k++)
 		if (column_steps(d, lo, &lo->columns[k], desc, out, e))

@@ -6,16 +6,24 @@
  * refuses (tried later, on a connection opened anew); the file is no database or not ours to write (a person must act).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "loaders/sqlite/sqlite_priv.h"
 
+#include "file.h"
 #include "xalloc.h"
 
 #define WAIT_MAX 60000 /* ms */
 #define WAIT_STEP 20
 #define TICK_OPS 200000 /* of SQLite's machine: some milliseconds */
+
+/*
+ * After a failed write or sync the page cache may show what the disk does not have, a COMMIT too; the ledger must then be read from the disk (the same as for
+ * state.db). Of the process, because the connection is gone when it matters.
+ */
+static bool cache_may_lie;
 
 static const char *const reserved[] = {"it", "bi", "bo", "ti", "do", "de", "st", NULL};
 const struct dialect sqlite_dialect = {
@@ -61,6 +69,7 @@ static enum err_code code_of(struct sqlite *s, int rc)
 		return ERR_FULL;
 	case SQLITE_IOERR:
 		s->broken = true;
+		cache_may_lie = true;
 		return sqlite3_system_errno(s->db) == ENOSPC ? ERR_FULL : ERR_IO;
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
@@ -183,6 +192,31 @@ static void say_fix(struct buf *fix, const struct sqlite *s, int rc)
 	free(dir);
 }
 
+static int go_cold(const char *path, const char *tail, struct err *e)
+{
+	char *name = xasprintf("%s%s", path, tail);
+	int fd = open(name, O_RDONLY | O_CLOEXEC), rc = 0;
+
+	if (fd >= 0) {
+		rc = file_go_cold(fd, e);
+		close(fd);
+	}
+	free(name);
+	return rc;
+}
+
+static int distrust_cache(const char *path, struct err *e)
+{
+	if (!cache_may_lie)
+		return 0;
+	if (go_cold(path, "", e) || go_cold(path, "-wal", e)) {
+		e->code = ERR_TRANSIENT;
+		return err_wrap(e, "reading %s from the disk again after an error", path);
+	}
+	cache_may_lie = false;
+	return 0;
+}
+
 static void *sq_open(struct loader *l, const json_t *settings, struct buf *fix, struct err *e)
 {
 	const char *path = json_string_value(json_object_get(settings, "path"));
@@ -193,6 +227,8 @@ static void *sq_open(struct loader *l, const json_t *settings, struct buf *fix, 
 		err_set(e, ERR_CONFIG, "the setting path must be the full path of a file, beginning with /");
 		return NULL;
 	}
+	if (distrust_cache(path, e))
+		return NULL;
 	s = xcalloc(1, sizeof(*s));
 	s->l = l;
 	s->path = xstrdup(path);

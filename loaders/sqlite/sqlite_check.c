@@ -48,6 +48,19 @@ void sq_check(void *self, struct loader_check *c)
 	(void)sqlite3_exec(s->db, name, NULL, NULL, NULL);
 }
 
+/* The shortest text that means the same double: SQLite's own stops at 15 digits. */
+static json_t *double_text(double d)
+{
+	char text[40];
+
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, d);
+		if (strtod(text, NULL) == d)
+			break;
+	}
+	return json_string(text);
+}
+
 static json_t *text_of(sqlite3_stmt *st, int k)
 {
 	const char *p;
@@ -55,6 +68,8 @@ static json_t *text_of(sqlite3_stmt *st, int k)
 
 	if (sqlite3_column_type(st, k) == SQLITE_NULL)
 		return json_null();
+	if (sqlite3_column_type(st, k) == SQLITE_FLOAT)
+		return double_text(sqlite3_column_double(st, k));
 	p = (const char *)sqlite3_column_text(st, k);
 	v = p ? json_stringn(p, (size_t)sqlite3_column_bytes(st, k)) : NULL;
 	return v ? v : json_string("(not UTF-8)");

@@ -14,6 +14,7 @@ drive() {
 		echo "open $SETTINGS"
 		cat
 	} | timeout $((60 * SLOW)) "$BUILD/t/lib/loader-driver" 2>>"$T/driver.log") || diag "the driver: $(tail -n 3 "$T/driver.log")"
+	printf '%s\n' "$out" >>"$T/said"
 }
 answers() { grep -E '^(result|error) ' <<<"$out" | tail -n +2; } # but that of loader.open
 last() { answers | tail -n 1 | cut -d' ' -f2- | jq -c "$1"; } # FILTER on the last answer
@@ -510,7 +511,7 @@ END
 close
 END
 	like "loader.close ends it" 'ended status 0' "$out"
-	drive </dev/null
+	drive <<<eof
 	like "and so does the end of fd 3" 'ended status 0' "$out"
 }
 
@@ -526,4 +527,5 @@ loader_contract() {
 	contract_corrupt
 	contract_versions
 	contract_tables
+	is "no loader ended with a complaint" 0 "$(grep -c 'ended status [1-9]' "$T/said")"
 }

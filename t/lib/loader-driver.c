@@ -3,7 +3,7 @@
  * command that asks the loader something prints one line, `result {...}` or `error {...}`; what the loader asks is printed as `reject {...}` and answered.
  * It believes nothing that the loader says: files and jobs are made here, the tables are looked at by the test.
  *
- *   spawn PROGRAM          start it            open {settings}      loader.open         kill | close       SIGKILL | loader.close, and wait for its end
+ *   spawn PROGRAM          start it            open {settings}      loader.open         kill | eof | close SIGKILL, end of fd 3 or loader.close; wait for its end
  *   table NAME [keys,..]   for what follows    source NAME ID       schema NAME ('-': none)                 queue HEX32
  *   declare FIELD type,..  columns of the job; fields that are not declared get the types seen in the records, in order
  *   batch NAME [VERSION [PARTITION]]           begins a batch; then
@@ -365,10 +365,15 @@ static void send_line(struct buf *line, const int *fds, size_t n)
 	buf_free(line);
 }
 
+static bool quiet;
+
 static void print(const char *what, json_t *v)
 {
-	char *s = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	char *s;
 
+	if (quiet)
+		return;
+	s = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 	printf("%s %s\n", what, s ? s : "?");
 	fflush(stdout);
 	free(s);
@@ -634,6 +639,9 @@ static void run(const char *verb, char *rest)
 	} else if (strcmp(verb, "kill") == 0) {
 		kill(child, SIGKILL);
 		reap();
+	} else if (strcmp(verb, "eof") == 0) {
+		shutdown(sock, SHUT_RDWR);
+		reap();
 	} else if (strcmp(verb, "close") == 0) {
 		call("loader.close", json_object(), NULL, 0);
 		reap();
@@ -666,10 +674,10 @@ int main(void)
 		verb = word(&rest);
 		run(verb, rest);
 	}
-	if (child > 0) {
-		shutdown(sock, SHUT_RDWR);
-		reap();
-	}
+	/* politely, so that a sanitizer in it can say what leaked */
+	quiet = true;
+	if (child > 0)
+		run("close", (char *)(uintptr_t) "");
 	for (size_t k = 0; k < n_batches; k++) {
 		json_decref(batches[k].params);
 		close(batches[k].fd);
