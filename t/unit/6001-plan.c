@@ -211,7 +211,7 @@ static void plans(void)
 	plan_is("id integer;x string", "id", "id i;X i;x__ST ts" OURS, "id", "shop", "");
 	plan_is("id integer;x string", "id", "id i;x sf" OURS, "id", "shop", "add x__st string");
 	plan_is("id integer;x string", "id", "id i;x i;x__st b" OURS, "id", "shop",
-		"config: column x__st of orders has a type that cannot hold the values sent for it; rename the column or the table there");
+		"config: column x of orders has a type that cannot hold the values sent for it; rename the column or the table there");
 	plan_is("id string", "id", "id i" OURS, "id", "shop", "config: column id of orders has a type that cannot hold the values sent for it; rename the column or the table there");
 	plan_is("id integer", "id", "id i" OURS, "id", "other", "config: the table orders belongs to source other; connect source shop with another --schema");
 	plan_is("", "id", "id i" OURS, "id", "other", "config: the table orders belongs to source other; connect source shop with another --schema");
