@@ -316,7 +316,7 @@ static inline const char *after_value(struct jscan *s, const char *p, enum jscan
 static inline enum jscan_token step(struct jscan *s)
 {
 	const char *p = skip_ws(s->p, s->end), *end = s->end;
-	enum jscan_token t;
+	enum jscan_token t = JSCAN_ERROR; /* always set where it is used; not every compiler sees it */
 
 	if (s->state == S_AFTER) {
 		p = after_value(s, p, &t);
