@@ -1,0 +1,604 @@
+/*
+ * 1003-door.c - the door over loopback, on a real state.db and a log that is stepped here, so that it can be held up: tokens, codes and bodies, framing
+ * that is refused, bodies that are too large, admission, a queue that is full or late, connections that die, the end.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "daemon/core/metrics.h"
+#include "daemon/import/import.h"
+#include "daemon/import/receipt.h"
+#include "daemon/state/seal.h"
+#include "frame.h"
+#include "httptest.h"
+#include "log.h"
+#include "qtest.h"
+#include "tap.h"
+#include "xalloc.h"
+
+#define BODY_MAX 65536u
+#define BATCH "/v2/import/batch"
+#define PUSH "/v2/import/push"
+#define ROW "{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":1}}"
+#define GOOD "{\"table_name\":\"t\",\"schema\":{},\"key_names\":[\"id\"],\"messages\":[" ROW "]}"
+
+static struct queue *queue;
+static struct state *state;
+static struct import *door;
+static char *state_dir, *queue_dir;
+static _Atomic bool held, ended; /* the queue's thread */
+static pthread_t writer;
+static unsigned port;
+
+/* --- the world --- */
+
+static void *write_queue(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&ended)) {
+		int64_t next = atomic_load(&held) ? NEVER : queue_step(queue, now_get());
+
+		if (next == NEVER)
+			usleep(500);
+	}
+	return NULL;
+}
+
+static void open_queue(size_t mailbox)
+{
+	char *url = xasprintf("log:%s", queue_dir);
+	struct queue_config c = {.url = url, .segment_bytes = 4u << 20, .spare_segments = 1, .mailbox_count = mailbox, .mailbox_bytes = 8u << 20};
+	struct err e = ERR_INIT;
+
+	queue = queue_open(&c, &e);
+	free(url);
+	if (!queue)
+		bail("%s", e.text);
+	atomic_store(&held, false);
+	atomic_store(&ended, false);
+	pthread_create(&writer, NULL, write_queue, NULL);
+}
+
+static void open_door(unsigned threads, unsigned connections, int64_t timeout)
+{
+	char *port_file = xasprintf("%s/http.port", state_dir);
+	struct import_config c = {.listen = "127.0.0.1:0", .port_file = port_file, .threads = threads, .connections_max = connections, .body_max = BODY_MAX,
+		.bodies_max = 2 * BODY_MAX, .request_timeout = timeout, .state_dir = state_dir, .run_id = "test"};
+	struct err e = ERR_INIT;
+
+	door = import_new(&c, queue, state, &e);
+	if (!door || import_start(door, &e))
+		bail("%s", e.text);
+	port = import_port(door);
+	free(port_file);
+}
+
+static void close_door(void)
+{
+	atomic_store(&held, false);
+	import_drain(door, now_get().mono + 20 * NSEC_PER_SEC);
+	atomic_store(&ended, true);
+	pthread_join(writer, NULL);
+	queue_stop(queue);
+	import_free(door);
+	queue_close(queue);
+}
+
+struct source {
+	const char *name, *token;
+	bool paused, deleted;
+	int64_t id;
+};
+
+static struct source sources[] = {{"shop", "at_good", false, false, 0}, {"old", "at_paused", true, false, 0}, {"gone", "at_deleted", false, true, 0}};
+
+static int make_source(struct db *db, void *arg, struct err *e)
+{
+	struct source *s = arg;
+	struct source_row row = {.client_id = 1, .name = xstrdup(s->name), .kind = xstrdup("import"), .settings = xstrdup("{}"), .created = 1};
+	struct pause_row pause = {.kind = PAUSE_SOURCE, .who = xstrdup("test"), .reason = xstrdup(""), .since = 1};
+	unsigned char hash[32];
+	int64_t id;
+	int rc = db_source_create(db, &row, &s->id, e);
+
+	seal_hash_token(str_c(s->token), hash);
+	pause.object_id = s->id;
+	rc = rc || db_token_create(db, s->id, hash, "at_", 1, &id, e) || (s->paused && db_pause_set(db, &pause, e)) ||
+		(s->deleted && db_source_delete(db, s->id, 2, e));
+	source_row_free(&row);
+	free(pause.who);
+	free(pause.reason);
+	return rc ? -1 : 0;
+}
+
+static int pause_shop(struct db *db, void *arg, struct err *e)
+{
+	struct pause_row pause = {.kind = PAUSE_SOURCE, .object_id = sources[0].id, .who = xstrdup("test"), .reason = xstrdup(""), .since = 1};
+	int rc = arg ? db_pause_set(db, &pause, e) : db_pause_clear(db, PAUSE_SOURCE, sources[0].id, e);
+
+	free(pause.who);
+	free(pause.reason);
+	return rc;
+}
+
+static void change(int (*fn)(struct db *db, void *arg, struct err *e), void *arg)
+{
+	struct err e = ERR_INIT;
+
+	if (state_call(state, fn, arg, &e))
+		bail("%s", e.text);
+}
+
+/* Records in the queue of this table from offset `from` on. */
+static uint64_t stored(const char *table, uint64_t from)
+{
+	struct queue_reader *r = queue_reader_open(queue, 0, from, NULL);
+	struct qrec q;
+	uint64_t n = 0, offset;
+
+	while (r && queue_read(r, &q, &offset, NULL) == 1)
+		n += str_eqc(q.table, table) ? q.records : 0;
+	queue_reader_close(r);
+	return n;
+}
+
+static bool wait_until(bool (*fn)(void))
+{
+	int64_t end = now_get().mono + 60 * NSEC_PER_SEC;
+
+	while (!fn() && now_get().mono < end)
+		usleep(2000);
+	return fn();
+}
+
+static bool answers(struct http *h, unsigned status, const char *body, const char *what)
+{
+	return ok(h->status == status && strcmp(buf_cstr(&h->body), body) == 0 && http_has(h, "Content-Type: application/json"), "%s", what) ||
+		(diag("wanted %u %s", status, body), diag("seen   %u %s", h->status, buf_cstr(&h->body)), false);
+}
+
+#define ERROR_BODY(text) "{\"status\":\"ERROR\",\"message\":\"" text "\"}"
+
+/* --- tests; each leaves the door as it was --- */
+
+static void test_routes(void)
+{
+	struct http h;
+
+	http_dial(&h, port);
+	http_sayf(&h, "GET /v2/import/status HTTP/1.1\r\nHost: x\r\n\r\n");
+	ok(http_hear(&h) == 200 && strstr(buf_cstr(&h.body), "{\"name\":\"pipeline.gate\",\"version\":\"") &&
+			strstr(buf_cstr(&h.body), "\",\"status\":\"OK\",\"reason\":null}"),
+		"status");
+	http_sayf(&h, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	is_int(200, http_hear(&h), "healthz");
+	http_sayf(&h, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+	is_int(200, http_hear(&h), "readyz");
+	http_sayf(&h, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+	ok(http_hear(&h) == 200 && http_has(&h, "Content-Type: text/plain") && strstr(buf_cstr(&h.body), "stitch_import_connections 1\n"), "metrics");
+	http_sayf(&h, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+	http_hear(&h);
+	answers(&h, 404, ERROR_BODY("Not found."), "404");
+	http_sayf(&h, "PUT " PUSH " HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+	http_hear(&h);
+	answers(&h, 405, ERROR_BODY("Method not allowed."), "405, the body is read");
+	ok(http_has(&h, "Allow: POST"), "Allow");
+	http_sayf(&h, "GET " BATCH " HTTP/1.1\r\nHost: x\r\n\r\n");
+	is_int(405, http_hear(&h), "GET of batch");
+	http_sayf(&h, "POST /v2/import/status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+	is_int(405, http_hear(&h), "POST of status");
+	is_int(201, http_post(&h, BATCH, "at_good", GOOD), "all on one connection");
+	http_close(&h);
+}
+
+static void test_tokens(void)
+{
+	static const char refused[] = "{\"message\":\"Not Authorized\"}";
+	static const char inactive[] = "{\"error\":\"Forbidden\",\"errors\":{\"error\":\"Connection is not active.\"}}";
+	struct http h;
+
+	http_dial(&h, port);
+	http_sayf(&h, "POST " BATCH " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+	http_hear(&h);
+	answers(&h, 401, refused, "no token");
+	for (int i = 0; i < 2; i++) {
+		http_post(&h, BATCH, "at_wrong", GOOD);
+		answers(&h, 401, refused, "a wrong token");
+		http_post(&h, BATCH, "at_paused", GOOD);
+		answers(&h, 401, inactive, "a paused source");
+		is_int(201, http_post(&h, BATCH, "at_good", GOOD), "a good token");
+	}
+	http_post(&h, PUSH, "at_deleted", "[]");
+	ok(h.status == 401, "a deleted source (%s)", buf_cstr(&h.body));
+	change(pause_shop, &h);
+	http_post(&h, BATCH, "at_good", GOOD);
+	answers(&h, 401, inactive, "paused just now");
+	change(pause_shop, NULL);
+	is_int(201, http_post(&h, BATCH, "at_good", GOOD), "and resumed");
+	http_close(&h);
+}
+
+static void test_types(void)
+{
+	struct http h;
+
+	http_dial(&h, port);
+	http_sayf(&h, "POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
+	http_hear(&h);
+	answers(&h, 415, ERROR_BODY("Content-Type must be application/json"), "batch: not JSON");
+	http_sayf(&h,
+		"POST " PUSH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/transit+json\r\nContent-Length: 2\r\n\r\n[]");
+	http_hear(&h);
+	answers(&h, 415, ERROR_BODY("Unsupported content-type application/transit+json. Please send application/json or application/transit+json"), "push: Transit");
+	http_sayf(&h,
+		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: bearer at_good\r\nContent-Type: Application/JSON; charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%s",
+		strlen(GOOD), GOOD);
+	is_int(201, http_hear(&h), "with a charset");
+	http_sayf(&h,
+		"POST " BATCH
+		" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}");
+	is_int(415, http_hear(&h), "gzip");
+	http_close(&h);
+}
+
+static void test_stored(void)
+{
+	uint64_t from = queue_end(queue, 0), offset;
+	struct queue_reader *reader;
+	struct receipt where;
+	const char *receipt;
+	struct http h;
+	struct qrec q;
+
+	http_dial(&h, port);
+	is_int(400, http_post(&h, BATCH, "at_good", "{\"table_name\":\"t\"}"), "a bad batch");
+	is_int(400, http_post(&h, BATCH, "at_good", "{\"table_name\":\"t\",\"schema\":{},\"key_names\":[\"id\"],\"messages\":[" ROW "," ROW ",{}]}"), "one bad message");
+	is_int(422, http_post(&h, PUSH, "at_good", "[{\"client_id\":1}]"), "a bad push");
+	is_int((int64_t)from, (int64_t)queue_end(queue, 0), "nothing is stored of them");
+	http_sayf(&h,
+		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nIdempotency-Key: key-1\r\n"
+		"Content-Length: %zu\r\n\r\n%s",
+		strlen(GOOD), GOOD);
+	http_hear(&h);
+	ok(h.status == 201 && strstr(buf_cstr(&h.body), "{\"status\":\"OK\",\"message\":\"Batch Accepted!\",\"receipt\":\""), "a good batch");
+	receipt = strstr(buf_cstr(&h.body), "receipt\":\"");
+	ok(receipt && !receipt_parse(str_mem(receipt + 10, strcspn(receipt + 10, "\"")), &where, NULL) && where.first == from && where.count == 1 &&
+			!memcmp(where.queue_id, queue_id(queue), 16),
+		"its receipt is its place");
+	reader = queue_reader_open(queue, 0, from, NULL);
+	ok(reader && queue_read(reader, &q, &offset, NULL) == 1 && str_eqc(q.request_id, "key-1") && q.flags & QREC_KEYED && q.source_id == sources[0].id,
+		"it is in the queue with its key");
+	queue_reader_close(reader);
+	http_sayf(&h,
+		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nIdempotency-Key: a b\r\n"
+		"Content-Length: 2\r\n\r\n{}");
+	http_hear(&h);
+	answers(&h, 400, ERROR_BODY("Idempotency-Key must be 1 to 255 visible ASCII characters"), "a bad key");
+	http_post(&h, PUSH, "at_good",
+		"[{\"client_id\":1,\"table_name\":\"a\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1}},"
+		"{\"client_id\":1,\"table_name\":\"../x\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1}}]");
+	is_int(201, h.status, "a push of two tables");
+	ok(stored("a", from) == 1 && stored("../x", from) == 1, "both are there");
+	http_close(&h);
+}
+
+#define POST_HEAD "POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\n"
+#define SECOND "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static void test_smuggling(void)
+{
+	static const struct {
+		const char *what, *head;
+	} bad[] = {
+		{"two lengths", "Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}"},
+		{"two equal lengths", "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}"},
+		{"length and coding", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{"another coding", "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+		{"coding twice", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{"neither", "\r\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct http h;
+
+		http_dial(&h, port);
+		http_sayf(&h, POST_HEAD "%s" SECOND, bad[i].head);
+		http_hear(&h);
+		ok(h.status == 400 && h.closes && http_has(&h, "Content-Type: application/json"), "%s: 400 and the end (%u)", bad[i].what, h.status);
+		ok(http_hear(&h) == 0, "%s: what follows is no request", bad[i].what);
+		http_close(&h);
+	}
+}
+
+static void test_bodies(void)
+{
+	struct buf big = BUF_INIT;
+	struct http h;
+
+	buf_addf(&big, "%0*d", (int)BODY_MAX + 1, 0);
+	http_dial(&h, port);
+	http_post(&h, BATCH, "at_good", big.data);
+	answers(&h, 413, ERROR_BODY("Request rejected: request size (65537 bytes) exceeds the maximum"), "too large by its length");
+	http_sayf(&h, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", big.len);
+	http_say(&h, buf_str(&big));
+	http_sayf(&h, "\r\n%x\r\nabcdefghij\r\n0\r\n\r\n", 10);
+	http_hear(&h);
+	answers(&h, 413, ERROR_BODY("Request rejected: request size (65547 bytes) exceeds the maximum"), "too large in chunks");
+	http_post(&h, BATCH, "at_wrong", big.data);
+	is_int(401, h.status, "a large body of a stranger is read and dropped");
+	http_sayf(&h, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n0\r\n\r\n", strlen(GOOD), GOOD);
+	is_int(201, http_hear(&h), "a good one in chunks, on the same connection");
+	http_sayf(&h, POST_HEAD "Content-Length: 0\r\n\r\n");
+	is_int(400, http_hear(&h), "an empty body");
+	http_sayf(&h, POST_HEAD "Content-Length: %zu\r\n\r\n%s" POST_HEAD "Content-Length: 2\r\n\r\n{}" SECOND, strlen(GOOD), GOOD);
+	is_int(201, http_hear(&h), "three at once: the first");
+	is_int(400, http_hear(&h), "the second");
+	is_int(200, http_hear(&h), "the third");
+	http_sayf(&h, POST_HEAD "Expect: 100-continue\r\nContent-Length: %zu\r\n\r\n", strlen(GOOD));
+	is_int(100, http_hear(&h), "100 Continue");
+	http_sayf(&h, "%s", GOOD);
+	is_int(201, http_hear(&h), "then the answer");
+	http_sayf(&h, "POST " BATCH " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
+	is_int(401, http_hear(&h), "the answer at once instead of 100 Continue");
+	http_close(&h);
+	http_dial(&h, port);
+	http_sayf(&h, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	http_half_close(&h);
+	is_int(201, http_hear(&h), "the sender has closed its half");
+	http_close(&h);
+	buf_free(&big);
+}
+
+static bool no_bodies(void)
+{
+	return metric_get(import_body_bytes) == 0 && metric_get(import_connections) == 0;
+}
+
+static void test_aborts(void)
+{
+	uint64_t from = queue_end(queue, 0);
+
+	for (int i = 0; i < 30; i++) {
+		struct http h;
+
+		http_dial(&h, port);
+		if (i % 3 == 0)
+			http_sayf(&h, "POST " BATCH " HTTP/1.1\r\nHost");
+		else if (i % 3 == 1)
+			http_sayf(&h, POST_HEAD "Content-Length: 60000\r\n\r\n{");
+		else
+			http_sayf(&h, POST_HEAD "Transfer-Encoding: chunked\r\n\r\nff\r\n{");
+		http_close(&h);
+	}
+	ok(wait_until(no_bodies), "thirty senders died in mid request: nothing of them is held");
+	is_int((int64_t)from, (int64_t)queue_end(queue, 0), "nothing is stored");
+}
+
+static bool admission_empty(void)
+{
+	return metric_get(import_body_bytes) == 2 * BODY_MAX;
+}
+
+static void test_admission(void)
+{
+	struct http a, b, c;
+
+	http_dial(&a, port);
+	http_dial(&b, port);
+	http_dial(&c, port);
+	http_sayf(&a, POST_HEAD "Content-Length: %u\r\n\r\n{", BODY_MAX);
+	http_sayf(&b, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n");
+	ok(wait_until(admission_empty), "two bodies fill what is allowed");
+	http_sayf(&c, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	usleep(20000); /* not a wait for something: time in which it could wrongly get in */
+	is_int(2 * BODY_MAX, metric_get(import_body_bytes), "the third waits");
+	http_close(&a);
+	is_int(201, http_hear(&c), "until one is gone");
+	http_sayf(&b, "1\r\n}\r\n0\r\n\r\n");
+	is_int(400, http_hear(&b), "the other one is answered too");
+	http_close(&b);
+	http_close(&c);
+	ok(wait_until(no_bodies), "all is given back");
+}
+
+static void test_pressure(void)
+{
+	struct http h;
+
+	http_dial(&h, port);
+	import_set_pressure(door, 7, "The spool is full");
+	http_post(&h, BATCH, "at_good", GOOD);
+	answers(&h, 503, ERROR_BODY("The spool is full"), "the door is shut");
+	ok(http_has(&h, "Retry-After: 7"), "Retry-After");
+	http_sayf(&h, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+	is_int(503, http_hear(&h), "not ready");
+	http_sayf(&h, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	is_int(200, http_hear(&h), "but healthy");
+	import_set_pressure(door, 1, "");
+	is_int(201, http_post(&h, BATCH, "at_good", GOOD), "open again, same connection");
+	http_close(&h);
+}
+
+static bool two_wait(void)
+{
+	struct queue_stats s;
+
+	queue_stats(queue, &s);
+	return s.waiting == 2;
+}
+
+static bool mailbox_empty(void)
+{
+	struct queue_stats s;
+
+	queue_stats(queue, &s);
+	return s.waiting == 0;
+}
+
+static bool none_waits(void)
+{
+	return mailbox_empty() && metric_get(import_connections) == 0;
+}
+
+/* The mailbox takes two; requests time out after a second. */
+static void test_queue_late(void)
+{
+	uint64_t from = queue_end(queue, 0);
+	struct http a, b, c;
+
+	http_dial(&a, port);
+	http_dial(&b, port);
+	http_dial(&c, port);
+	atomic_store(&held, true);
+	http_sayf(&a, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	http_sayf(&b, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	ok(wait_until(two_wait), "two requests fill the queue's mailbox");
+	http_post(&c, BATCH, "at_good", GOOD);
+	answers(&c, 503, ERROR_BODY("More arrives than can be stored now; please send it again later"), "a third one is told so");
+	ok(http_has(&c, "Retry-After: "), "Retry-After");
+	http_hear(&a);
+	answers(&a, 503, ERROR_BODY("It was not stored in time, or only perhaps; please send it again"), "the first one is told when its time is over");
+	http_close(&b); /* dies while it waits */
+	is_int((int64_t)from, (int64_t)queue_end(queue, 0), "nothing is stored so far");
+	http_sayf(&a, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	is_int(200, http_hear(&a), "its connection can be used");
+	atomic_store(&held, false);
+	ok(wait_until(mailbox_empty), "the queue writes again");
+	is_int(201, http_post(&a, BATCH, "at_good", GOOD), "and takes more");
+	is_int(3, (int64_t)stored("t", from), "what was under way is stored all the same: 503 means unknown");
+	http_close(&a);
+	http_close(&c);
+	ok(wait_until(none_waits), "nothing is left");
+}
+
+static void test_too_many(void)
+{
+	struct http h[5];
+
+	for (int i = 0; i < 4; i++) {
+		http_dial(&h[i], port);
+		http_sayf(&h[i], "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+		is_int(200, http_hear(&h[i]), "connection %d", i);
+	}
+	http_dial(&h[4], port);
+	http_sayf(&h[4], POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	http_hear(&h[4]);
+	answers(&h[4], 503, ERROR_BODY("Too many connections; please try again later"), "one connection too many");
+	ok(http_ended(&h[4]), "is closed");
+	for (int i = 0; i < 5; i++)
+		http_close(&h[i]);
+	ok(wait_until(none_waits), "all are gone");
+}
+
+static void test_slow(void)
+{
+	struct http idle, drip;
+
+	http_dial(&idle, port);
+	http_dial(&drip, port);
+	http_sayf(&idle, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	is_int(200, http_hear(&idle), "a client that then says nothing");
+	http_sayf(&drip, "POST " BATCH " HTTP/1.1\r\nX: ");
+	ok(http_ended(&idle) && http_ended(&drip), "silence and a head without an end are cut off");
+	http_close(&idle);
+	http_close(&drip);
+}
+
+static void *drain(void *arg)
+{
+	import_drain(door, now_get().mono + 60 * NSEC_PER_SEC);
+	return arg;
+}
+
+static bool one_waits(void)
+{
+	struct queue_stats s;
+
+	queue_stats(queue, &s);
+	return s.waiting == 1;
+}
+
+static void test_drain(void)
+{
+	struct http idle, busy, late;
+	pthread_t t;
+
+	http_dial(&idle, port);
+	http_dial(&busy, port);
+	http_sayf(&idle, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	http_hear(&idle);
+	atomic_store(&held, true);
+	http_sayf(&busy, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	ok(wait_until(one_waits), "a request is under way");
+	pthread_create(&t, NULL, drain, NULL);
+	ok(http_ended(&idle), "a stop ends idle connections");
+	http_dial(&late, port);
+	ok(late.fd < 0 || http_ended(&late), "takes no new ones");
+	atomic_store(&held, false);
+	is_int(201, http_hear(&busy), "and answers what is under way");
+	ok(busy.closes && http_ended(&busy), "as the last on its connection");
+	pthread_join(t, NULL);
+	http_close(&idle);
+	http_close(&busy);
+	http_close(&late);
+}
+
+static void test_drain_deadline(void)
+{
+	struct http h;
+
+	http_dial(&h, port);
+	atomic_store(&held, true);
+	http_sayf(&h, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	ok(wait_until(one_waits), "a request is under way");
+	import_drain(door, now_get().mono);
+	is_int(503, http_hear(&h), "a stop that cannot wait answers 503");
+	ok(h.closes, "and closes");
+	http_close(&h);
+}
+
+int main(void)
+{
+	struct err e = ERR_INIT;
+
+	plan_lazy();
+	log_setup(LOG_LVL_ERR, LOG_FMT_TEXT);
+	state_dir = qtest_dir("door");
+	queue_dir = qtest_dir("door-log");
+	state = state_open(state_dir, &e);
+	if (!state || stage_start(state_stage(state), &e))
+		bail("%s", e.text);
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
+		change(make_source, &sources[i]);
+
+	open_queue(100);
+	open_door(2, 100, 30 * NSEC_PER_SEC);
+	test_routes();
+	test_tokens();
+	test_types();
+	test_stored();
+	test_smuggling();
+	test_bodies();
+	test_aborts();
+	test_admission();
+	test_pressure();
+	test_drain();
+	close_door();
+
+	open_queue(2);
+	open_door(2, 4, NSEC_PER_SEC);
+	test_queue_late();
+	test_too_many();
+	test_slow();
+	test_drain_deadline();
+	close_door();
+
+	stage_stop(state_stage(state));
+	state_close(state);
+	qtest_remove(queue_dir);
+	qtest_remove(state_dir);
+	free(queue_dir);
+	free(state_dir);
+	return done_testing();
+}
