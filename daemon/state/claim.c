@@ -88,6 +88,10 @@ int db_jobs_for(struct db *db, int64_t source_id, int64_t destination_id, int64_
 	if (q_run(&q, e) || q_begin(&q, db, "DELETE FROM tally WHERE destination_id = 0 AND table_id IN (SELECT id FROM tbl WHERE source_id = ?)", e))
 		return -1;
 	q_i64(&q, source_id);
+	if (q_run(&q, e) ||
+		q_begin(&q, db, "UPDATE dropped SET destination_id = -1 WHERE destination_id = 0 AND table_id IN (SELECT id FROM tbl WHERE source_id = ?)", e))
+		return -1;
+	q_i64(&q, source_id);
 	return q_run(&q, e);
 }
 

@@ -25,43 +25,50 @@ static int mark_request(struct db *db, const struct repeat_passed *r, int64_t ta
 	return q_run(&q, e);
 }
 
-static int count_repeat(struct db *db, int64_t table_id, uint32_t records, struct err *e)
+static int count_repeat(struct db *db, uint32_t partition, const struct repeat_passed *r, int64_t table_id, struct err *e)
 {
 	struct q q;
 
 	if (db_tally_ready(db, table_id, e) || q_begin(&q, db, "UPDATE tbl SET repeats = repeats + ? WHERE id = ?", e))
 		return -1;
-	q_i64(&q, records);
+	q_i64(&q, r->records);
 	q_i64(&q, table_id);
 	if (q_run(&q, e) || q_begin(&q, db,
-				    "UPDATE tally SET loaded = loaded + ?1 WHERE table_id = ?2 AND destination_id IN (SELECT c.destination_id FROM connection c JOIN "
-				    "tbl t ON t.source_id = c.source_id WHERE t.id = ?2 UNION ALL SELECT 0 FROM tbl t WHERE t.id = ?2 AND NOT EXISTS "
-				    "(SELECT 1 FROM connection c WHERE c.source_id = t.source_id))",
+				    "INSERT INTO dropped (partition, offset, destination_id, table_id, records) SELECT ?1, ?2, c.destination_id, t.id, ?3 FROM tbl t "
+				    "JOIN connection c ON c.source_id = t.source_id WHERE t.id = ?4 UNION ALL SELECT ?1, ?2, 0, t.id, ?3 FROM tbl t WHERE t.id = ?4 AND "
+				    "NOT EXISTS (SELECT 1 FROM connection c WHERE c.source_id = t.source_id)",
 				    e))
 		return -1;
-	q_i64(&q, records);
+	q_i64(&q, partition);
+	q_u64(&q, r->offset);
+	q_i64(&q, r->records);
 	q_i64(&q, table_id);
+	if (q_run(&q, e) || q_begin(&q, db,
+				    "UPDATE tally SET loaded = loaded + ?1 WHERE table_id = ?2 AND destination_id IN (SELECT destination_id FROM dropped WHERE "
+				    "partition = ?3 AND offset = ?4)",
+				    e))
+		return -1;
+	q_i64(&q, r->records);
+	q_i64(&q, table_id);
+	q_i64(&q, partition);
+	q_u64(&q, r->offset);
 	return q_run(&q, e);
 }
 
 static int pass_repeat(struct db *db, uint32_t partition, const struct repeat_passed *r, struct err *e)
 {
-	int64_t table_id;
+	int64_t table_id, passed;
 	struct q q;
 
 	if (db_table_of(db, r->source_id, r->table, 0, &table_id, e) ||
-		q_begin(&q, db, "INSERT OR IGNORE INTO dropped (partition, offset, table_id, records) VALUES (?, ?, ?, ?)", e))
+		q_begin(&q, db, "SELECT EXISTS (SELECT 1 FROM dropped WHERE partition = ? AND offset = ?)", e))
 		return -1;
 	q_i64(&q, partition);
 	q_u64(&q, r->offset);
-	q_i64(&q, table_id);
-	q_i64(&q, r->records);
-	if (q_run(&q, e))
+	if (q_value(&q, &passed, e))
 		return -1;
 	/* passed before: counted before */
-	if (!db_changes(db))
-		return 0;
-	return mark_request(db, r, table_id, e) || count_repeat(db, table_id, r->records, e) ? -1 : 0;
+	return passed ? 0 : mark_request(db, r, table_id, e) || count_repeat(db, partition, r, table_id, e) ? -1 : 0;
 }
 
 int db_position_save(struct db *db, const struct position *p, struct err *e)

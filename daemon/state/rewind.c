@@ -5,7 +5,7 @@
  * A batch counts the records of [first_offset, counted_end). Those that begin at `to` or behind it count nothing any more; one per table may lie across it, and
  * keeps what is before: the caller has summed the queue's headers, so its share is that sum less the whole batches and the dropped repeats. Its jobs
  * follow (they stay, and are loaded: the destination's ledger skips what it has). What a destination never had a job of comes off its `before`, for it
- * will get it now; repeats come off what it has as loaded.
+ * will get it now; repeats come off `loaded` of those that have them there.
  *
  * What can go wrong: headers that do not add up to what is counted here (a record that could not be read). The ledgers stay true to the rows; the difference is
  * told in the log and on the first screen.
@@ -53,7 +53,7 @@ static int gather(struct rewind *r, const struct tally_part *parts, size_t n, st
 			return -1;
 		part_of(r, table_id)->again += (int64_t)parts[i].records;
 	}
-	if (q_begin(&q, r->db, "SELECT table_id, sum(records) FROM dropped WHERE partition = ? AND offset >= ? GROUP BY table_id", e))
+	if (q_begin(&q, r->db, "SELECT table_id, sum(records) FROM (SELECT DISTINCT offset, table_id, records FROM dropped WHERE partition = ? AND offset >= ?) GROUP BY table_id", e))
 		return -1;
 	q_i64(&q, r->partition);
 	q_i64(&q, r->to);
@@ -153,7 +153,7 @@ static int whole_batches(struct rewind *r, int64_t table_id, struct err *e)
 
 /* What each destination counted of the table, apart from `before`: to be compared after the jobs have changed. */
 struct counted {
-	int64_t destination_id, sum, loaded;
+	int64_t destination_id, sum, repeats;
 	bool fed;
 };
 
@@ -165,13 +165,17 @@ static int read_counted(struct rewind *r, int64_t table_id, struct counted **out
 	*out = NULL;
 	*n = 0;
 	if (q_begin(&q, r->db,
-		    "SELECT y.destination_id, y.spooled + y.loaded + y.rejected + y.discarded, y.loaded, CASE WHEN y.destination_id = 0 THEN "
+		    "SELECT y.destination_id, y.spooled + y.loaded + y.rejected + y.discarded, "
+		    "coalesce((SELECT sum(d.records) FROM dropped d WHERE d.partition = ?2 AND d.offset >= ?3 AND d.table_id = ?1 AND d.destination_id = y.destination_id), 0), "
+		    "CASE WHEN y.destination_id = 0 THEN "
 		    "NOT EXISTS (SELECT 1 FROM connection c WHERE c.source_id = t.source_id) ELSE EXISTS (SELECT 1 FROM connection c WHERE "
-		    "c.source_id = t.source_id AND c.destination_id = y.destination_id) END FROM tally y JOIN tbl t ON t.id = y.table_id WHERE y.table_id = ? "
+		    "c.source_id = t.source_id AND c.destination_id = y.destination_id) END FROM tally y JOIN tbl t ON t.id = y.table_id WHERE y.table_id = ?1 "
 		    "ORDER BY y.destination_id",
 		    e))
 		return -1;
 	q_i64(&q, table_id);
+	q_i64(&q, r->partition);
+	q_i64(&q, r->to);
 	while ((rc = q_row(&q, e)) == 1) {
 		struct counted *c;
 
@@ -179,15 +183,15 @@ static int read_counted(struct rewind *r, int64_t table_id, struct counted **out
 		c = &(*out)[(*n)++];
 		c->destination_id = q_get_i64(&q);
 		c->sum = q_get_i64(&q);
-		c->loaded = q_get_i64(&q);
+		c->repeats = q_get_i64(&q);
 		c->fed = q_get_i64(&q) != 0;
 	}
 	return rc;
 }
 
-static int take_back(struct rewind *r, int64_t table_id, int64_t total, int64_t repeats, const struct counted *was, const struct counted *is, struct err *e)
+static int take_back(struct rewind *r, int64_t table_id, int64_t total, const struct counted *was, const struct counted *is, struct err *e)
 {
-	int64_t loaded = MIN(repeats, is->loaded), before = total - (was->sum - is->sum) - loaded;
+	int64_t before = total - (was->sum - is->sum) - is->repeats;
 	struct q q;
 
 	/* one that is not connected is worked out anew when it is connected again */
@@ -196,7 +200,7 @@ static int take_back(struct rewind *r, int64_t table_id, int64_t total, int64_t 
 		    "WHERE table_id = ?5 AND destination_id = ?6",
 		    e))
 		return -1;
-	q_i64(&q, loaded);
+	q_i64(&q, is->repeats);
 	q_i64(&q, is->fed);
 	q_i64(&q, before);
 	q_i64(&q, total);
@@ -220,7 +224,7 @@ static int rewind_table(struct rewind *r, struct part *p, struct err *e)
 	assert(n == n_is);
 	total = p->batches + p->repeats + share;
 	for (size_t i = 0; i < n; i++)
-		if (take_back(r, p->table_id, total, p->repeats, &was[i], &is[i], e))
+		if (take_back(r, p->table_id, total, &was[i], &is[i], e))
 			goto out;
 	if (q_begin(&q, r->db, "UPDATE tbl SET reread = reread + ? WHERE id = ?", e))
 		goto out;

@@ -109,14 +109,17 @@ CREATE TABLE request (
 	PRIMARY KEY (source_id, request_id, table_id, part)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX request_age ON request (received_at);
--- Repeats that were dropped and counted, until they are trimmed: a rewind must know which of what it reads again they are.
+-- Repeats that were dropped, and the destinations that have them as loaded (0: nobody was connected, -1: nobody was, and somebody came), until they are
+-- trimmed: a rewind takes them back.
 CREATE TABLE dropped (
 	partition INTEGER NOT NULL,
 	offset INTEGER NOT NULL,
+	destination_id INTEGER NOT NULL,
 	table_id INTEGER NOT NULL,
 	records INTEGER NOT NULL,
-	PRIMARY KEY (partition, offset)
+	PRIMARY KEY (partition, offset, destination_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX dropped_nobody ON dropped (table_id) WHERE destination_id = 0;
 
 -- counted: how many of its records count in the ledgers, those in [first_offset, counted_end): all of them until a rewind goes into it.
 -- unclaimed: it waits without any job (no destination); it is spooled under destination 0.
