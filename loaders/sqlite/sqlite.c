@@ -2,7 +2,7 @@
  * sqlite.c - stitch-load-sqlite: the destination that needs no server. A transaction is BEGIN IMMEDIATE, which is the lock of all tables in the file at once;
  * WAL lets readers go on meanwhile, and synchronous=FULL makes COMMIT durable.
  *
- * What can go wrong: another program holds the write lock (we wait a minute, telling the daemon that we live, then the load is tried later); the disk is full or
+ * What can go wrong: another program holds the write lock (we wait some minutes, telling the daemon that we live, then the load is tried later); the disk is full or
  * refuses (tried later, on a connection opened anew); the file is no database or not ours to write (a person must act).
  */
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "file.h"
 #include "xalloc.h"
 
-#define WAIT_MAX 60000 /* ms */
+#define WAIT_MAX 300000 /* ms; another of our own loaders may have much to write */
 #define WAIT_STEP 20
 #define TICK_OPS 200000 /* of SQLite's machine: some milliseconds */
 

@@ -173,6 +173,30 @@ static int read_owner(struct sqlite *s, const struct job *j, const char *table, 
 	return rc < 0 ? -1 : 0;
 }
 
+/* A person's view, trigger or index would break, or hinder, when a column is made anew. */
+static int find_pins(struct sqlite *s, const char *table, struct table_desc *out, struct err *e)
+{
+	sqlite3_stmt *st = sq_prepare(s,
+		"SELECT 1 FROM sqlite_schema WHERE sql IS NOT NULL AND name <> ?2 AND (type = 'index' AND tbl_name = ?1 COLLATE NOCASE OR "
+		"type IN ('view', 'trigger') AND instr(lower(sql), lower(?1)) > 0)", "looking for views", e);
+	char *index;
+	int rc;
+
+	if (!st)
+		return -1;
+	index = key_index(table);
+	sq_bind_text(st, 1, table);
+	sq_bind_text(st, 2, index);
+	free(index);
+	rc = sqlite3_step(st);
+	for (size_t k = 0; rc == SQLITE_ROW && k < out->n; k++)
+		out->columns[k].pinned = true;
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		sq_failed(s, "looking for views", e);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
+}
+
 int sq_describe(void *self, const struct job *j, struct table_desc *out, struct err *e)
 {
 	struct sqlite *s = self;
@@ -187,7 +211,7 @@ int sq_describe(void *self, const struct job *j, struct table_desc *out, struct 
 		out->exists = rc > 0;
 	}
 	if (rc > 0)
-		rc = read_columns(s, table, out, e) || read_key(s, table, out, e) || read_owner(s, j, table, out, e) ? -1 : 0;
+		rc = read_columns(s, table, out, e) || read_key(s, table, out, e) || read_owner(s, j, table, out, e) || find_pins(s, table, out, e) ? -1 : 0;
 	if (rc)
 		table_desc_free(out);
 	free(table);

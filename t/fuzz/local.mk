@@ -25,6 +25,17 @@ t_fuzz_values_LDADD = $(SHARED_TEST_LIBS)
 t_fuzz_values_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
+FUZZ_TARGETS += loader-rows
+check_PROGRAMS += t/fuzz/loader-rows.tap
+t_fuzz_loader_rows_tap_SOURCES = t/fuzz/replay.c t/fuzz/loader-rows.c
+t_fuzz_loader_rows_tap_LDADD = $(LOADER_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/loader-rows
+t_fuzz_loader_rows_SOURCES = t/fuzz/loader-rows.c
+t_fuzz_loader_rows_LDADD = $(LOADER_TEST_LIBS)
+t_fuzz_loader_rows_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 FUZZ_TARGETS += queue-record queue-log
 check_PROGRAMS += t/fuzz/queue-record.tap t/fuzz/queue-log.tap
 t_fuzz_queue_record_tap_SOURCES = t/fuzz/replay.c t/fuzz/queue-record.c

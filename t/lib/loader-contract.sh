@@ -445,6 +445,34 @@ END
 	is "version 0 activates nothing" 1 "$(q "SELECT count(*) FROM $(tab ver4)")"
 }
 
+# Killed at any moment, and again: the ledger and the rows come together or not at all. Append-only, where a second copy would be seen.
+contract_kills() {
+	local ms killed=0
+	for ms in 1 2 3 5 8 12 18 25 35 50 70 100 140 200; do
+		drive <<END
+table kills
+batch k1
+gen 20000
+end
+kill-after $((ms * SLOW))
+load k1
+END
+		grep -q '^gone' <<<"$out" && killed=$((killed + 1))
+	done
+	drive <<'END'
+table kills
+batch k1
+gen 20000
+end
+load k1
+load k1
+END
+	diag "killed $killed times"
+	ok "the loader was killed at least once" test $killed -gt 0
+	is "killed at any moment and started again: in the ledger in the end" '[[20000,0,true]]' "$(counts)"
+	is "every row once" '20000|20000|20000' "$(q "SELECT count(*), count(DISTINCT id), count(DISTINCT __sdc_primary_key) FROM $(tab kills)")"
+}
+
 contract_tables() {
 	local script='table gone id
 batch x1
@@ -527,5 +555,6 @@ loader_contract() {
 	contract_corrupt
 	contract_versions
 	contract_tables
+	contract_kills
 	is "no loader ended with a complaint" 0 "$(grep -c 'ended status [1-9]' "$T/said")"
 }

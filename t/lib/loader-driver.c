@@ -10,6 +10,7 @@
  *   entry OFFSET [NS]      a queue record      rec SEQ {data}       recx SEQ EXTRACTED {data}              activate SEQ
  *   gen N                  N flat records of 10 fields, 100 an entry                                         end   writes the file
  *   load NAME...           load.start          flip NAME BYTE       damage its file     lie NAME KEY JSON  change its description in the job
+ *   kill-after MS          SIGKILL, so long after the next load was asked for (0: never)
  *   attempt N              of the next loads   on-reject answer|kill|fail               discard NAME       sample ROWS   check   call METHOD {params}
  */
 #include "base.h"
@@ -20,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -48,6 +50,7 @@ static struct rpc_lines in = {.max = RPC_LOADER_MAX};
 static int64_t last_id, source_id = 1, attempt = 1, load_id;
 static char *source, *schema, *table, *queue;
 static json_t *keys, *columns;
+static int64_t kill_after;
 static enum { ON_ANSWER, ON_KILL, ON_FAIL } on_reject;
 
 /* the batch that is being made */
@@ -414,6 +417,11 @@ static bool await(int64_t id)
 		if (rc < 0 || (rc > 0 && rpc_parse(line, &m, &e)))
 			die("%s", e.text);
 		if (rc == 0) {
+			struct pollfd p = {.fd = sock, .events = POLLIN};
+
+			if (kill_after && poll(&p, 1, (int)kill_after) == 0)
+				kill(child, SIGKILL);
+			kill_after = 0;
 			buf_reserve(&in.in, 65536);
 			n = recv(sock, in.in.data + in.in.len, 65536, 0);
 			if (n <= 0) {
@@ -593,6 +601,8 @@ static bool setting(const char *verb, char *rest)
 		set(&queue, rest);
 	} else if (strcmp(verb, "attempt") == 0) {
 		attempt = number_or(rest, 1);
+	} else if (strcmp(verb, "kill-after") == 0) {
+		kill_after = number_or(rest, 0);
 	} else if (strcmp(verb, "forget") == 0) {
 		json_array_clear(columns);
 	} else if (strcmp(verb, "declare") == 0) {

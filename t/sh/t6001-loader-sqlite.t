@@ -22,6 +22,27 @@ is "to its last digit" 1 "$(q "SELECT n = 0.30000000000000004 FROM shop__vals WH
 is "declared types" 'id INTEGER|n |s TEXT|b BOOLEAN|at TEXT' "$(q "SELECT name || ' ' || type FROM pragma_table_info('shop__vals') WHERE name IN ('id', 'n', 's', 'b', 'at') ORDER BY instr('id n s b at', name)" | paste -sd'|')"
 is "the write-ahead log" wal "$(q "PRAGMA journal_mode")"
 drive <<'END'
+table viewed id
+batch v1
+entry 1
+rec 1 {"id":1,"x":1}
+end
+load v1
+END
+q "CREATE VIEW a_view AS SELECT x FROM shop__viewed; CREATE INDEX an_index ON shop__viewed (x)"
+drive <<'END'
+table viewed id
+batch v2
+entry 2
+rec 2 {"id":1,"x":1}
+rec 3 {"id":2,"x":2.5}
+end
+load v2
+END
+is "a view or an index of a person keeps its column: numbers get one beside it" '1||1
+2||2.5' "$(q "SELECT * FROM (SELECT id, x, x__de FROM shop__viewed) ORDER BY id")"
+is "the view still works" 2 "$(q "SELECT count(*) FROM a_view")"
+drive <<'END'
 schema -
 table plain id
 batch p1

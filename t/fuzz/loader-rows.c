@@ -1,0 +1,96 @@
+/*
+ * loader-rows.c - fuzz target: any bytes as the data of a record, under a layout with a column of each type. A row's cells must fit their columns, and texts must
+ * lie in the record or in the row's own buffer; whatever is not JSON must be refused as damage, and a reason must always say something.
+ */
+#include "jscan.h"
+#include "loaders/runtime/rows.h"
+#include "xalloc.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define TEXT(s) ((char[]){s})
+
+static const char *const reserved[] = {"st", NULL};
+static const struct dialect dialects[2] = {
+	{.suffix = {"it", "de", "bo", "ti", "st"}, .reserved = reserved, .nul_ok = true},
+	{.suffix = {"bi", "do", "bo", "ti", "st"}, .reserved = reserved, .int_digits = 20, .frac_digits = 5, .strip_special = true, .case_matters = true},
+};
+static struct job_field fields[] = {
+	{TEXT("k"), {SEEN_INTEGER}, 1},
+	{TEXT("n"), {SEEN_INTEGER, SEEN_NUMBER, SEEN_STRING}, 3},
+	{TEXT("s"), {SEEN_STRING, SEEN_BOOLEAN}, 2},
+	{TEXT("t"), {SEEN_TIMESTAMP}, 1},
+	{TEXT("o"), {SEEN_OBJECT, SEEN_ARRAY}, 2},
+	{TEXT("K"), {SEEN_STRING}, 1},
+};
+
+static void check_cell(const struct column *c, const struct cell *v)
+{
+	int64_t i;
+
+	switch (v->kind) {
+	case CELL_NULL:
+		assert(!c->key);
+		break;
+	case CELL_INT:
+		assert(c->type == COL_INTEGER || c->type == COL_NUMBER);
+		break;
+	case CELL_NUMBER:
+		assert(c->type == COL_NUMBER && jscan_valid(v->s.ptr, v->s.len, 0, NULL, NULL) && str_to_i64(v->s, &i) != 0);
+		break;
+	case CELL_BOOL:
+		assert(c->type == COL_BOOLEAN && (v->i == 0 || v->i == 1));
+		break;
+	case CELL_TIME:
+		assert(c->type == COL_TIME);
+		break;
+	case CELL_TEXT:
+		assert(c->type == COL_STRING);
+		/* a sanitizer sees a slice that lies elsewhere */
+		for (size_t k = 0; k < v->s.len; k++)
+			assert(v->s.ptr[k] != '\xff');
+		break;
+	}
+}
+
+static void one(const char *p, size_t n, const struct dialect *d, bool with_key)
+{
+	char *keys[] = {TEXT("k")};
+	struct job_batch batch = {.table_version = 1};
+	struct job job = {.source = TEXT("s"), .schema = TEXT(""), .table = TEXT("t"), .keys = keys, .n_keys = with_key, .fields = fields, .n_fields = ARRAY_LEN(fields)};
+	struct frame_record rec = {.sequence = STR("1"), .data = str_mem(p, n)};
+	struct place at = {.batch = &batch};
+	struct row row = {.ordinal = 0};
+	struct refusal why = {.reason = BUF_INIT};
+	struct layout lo;
+	struct rows *r;
+
+	if (layout_make(&job, d, false, &lo, NULL))
+		abort();
+	r = rows_new(&job, &lo, d);
+	/* twice: what one record leaves behind may not be seen by the next */
+	for (int k = 0; k < 2; k++) {
+		enum rows_made made = rows_make(r, &rec, &at, &row, &why, NULL);
+
+		if (made == ROWS_ROW) {
+			assert(jscan_valid(p, n, 0, NULL, NULL) || n == 0 || memchr(p, '}', n));
+			for (size_t c = 0; c < lo.n; c++)
+				check_cell(&lo.columns[c], &row.cells[c]);
+		} else if (made == ROWS_REFUSED) {
+			assert(why.reason.len && why.value.len <= n + 16);
+		}
+		buf_free(&why.reason);
+	}
+	rows_free(r);
+	layout_free(&lo);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *p = xmemdup(data, size);
+
+	for (unsigned k = 0; k < 4; k++)
+		one(p, size, &dialects[k & 1], k & 2);
+	free(p);
+	return 0;
+}
