@@ -227,14 +227,12 @@ int main(int argc, char **argv)
 	i18n_setup();
 	cells_setup(strcmp(nl_langinfo(CODESET), "UTF-8") != 0);
 	signal(SIGPIPE, SIG_IGN);
-	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-		puts("stitchctl (stitch) " STITCH_VERSION);
-		return CTL_DONE;
-	}
 	if (argc > 1 && strcmp(argv[1], "completion-words") == 0)
 		return ctl_completion_words(&c, argc - 2, argv + 2);
 	if (ctl_parse(&c, argc - 1, argv + 1, &e))
 		rc = usage_error(&c, &e);
+	else if (c.version)
+		rc = puts("stitchctl (stitch) " STITCH_VERSION) < 0 ? CTL_FAILED : CTL_DONE;
 	else if (!c.cmd)
 		rc = ctl_help(&c);
 	else

@@ -27,7 +27,7 @@ extern const struct ctl_command ctl_commands[];
 extern const size_t ctl_commands_len;
 
 struct ctl {
-	bool json, tty, help;
+	bool json, tty, help, version;
 	char *socket; /* as given, or NULL */
 	int64_t limit; /* of a list's items; 0: all */
 	const struct ctl_command *cmd;

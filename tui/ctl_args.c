@@ -349,6 +349,8 @@ static int take_globals(struct ctl *c, int argc, char **argv, size_t *n, struct 
 			c->json = true;
 		} else if (options && (strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-h") == 0)) {
 			c->help = true;
+		} else if (options && strcmp(argv[k], "--version") == 0) {
+			c->version = true;
 		} else if (options && strncmp(argv[k], "--socket=", 9) == 0) {
 			c->socket = argv[k] + 9;
 		} else if (options && strcmp(argv[k], "--socket") == 0) {
@@ -372,7 +374,7 @@ int ctl_parse(struct ctl *c, int argc, char **argv, struct err *e)
 	if (take_globals(c, argc, argv, &n, e))
 		return -1;
 	if (!n)
-		return c->help ? 0 : err_set(e, ERR_INVALID, _("what? stitchctl help lists the commands"));
+		return c->help || c->version ? 0 : err_set(e, ERR_INVALID, _("what? stitchctl help lists the commands"));
 	if (argv[0][0] == '-')
 		return err_set(e, ERR_INVALID, _("there is no option %s here; stitchctl help lists the commands"), argv[0]);
 	c->cmd = ctl_find(argv, n, &used);

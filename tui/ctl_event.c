@@ -55,19 +55,17 @@ static int watch(struct follow *f, struct err *e)
 static int follow(struct ctl *c, struct err *e)
 {
 	struct follow f = {.c = c, .early = json_array()};
-	json_t *params = json_pack("{s:b}", "events", 1), *v, *one;
+	json_t *v, *one;
 	size_t k;
 	int rc = -1;
 
 	rpc_client_on_notify(c->client, on_notify, &f);
-	v = ctl_call(c, "system.subscribe", params, e);
-	json_decref(params);
+	v = rpc_client_call(c->client, "system.subscribe", json_pack("{s:b}", "events", 1), CTL_CALL_TIMEOUT, e);
 	if (!v)
 		goto out;
 	json_decref(v);
-	params = json_pack("{s:I}", "limit", (json_int_t)(c->limit ? MIN(c->limit, 1000) : SHOWN_FIRST));
-	v = ctl_call(c, "event.list", params, e);
-	json_decref(params);
+	v = rpc_client_call(c->client, "event.list", json_pack("{s:I}", "limit", (json_int_t)(c->limit ? MIN(c->limit, 1000) : SHOWN_FIRST)),
+		CTL_CALL_TIMEOUT, e);
 	if (!v)
 		goto out;
 	/* newest first */
