@@ -15,7 +15,7 @@
 #include "xalloc.h"
 
 #define RUNS_MAX 1000
-#define TICK_EVERY 128 /* records */
+#define TICK_EVERY 16 /* records */
 
 struct batch_state {
 	bool already, was_discarded;

@@ -12,6 +12,7 @@ struct refused { uint64_t ordinal; char *column, *reason; };
 struct loader {
 	const struct loader_ops *ops;
 	void *self; /* NULL: not connected */
+	_Atomic bool busy; /* with a request; read by the thread that watches fd 3 */
 	json_t *settings;
 	struct proto proto;
 	int64_t last_id; /* of our requests */

@@ -2,13 +2,14 @@
  * main.c - main() of every loader: fd 3 in, one request after another, answers out.
  *
  * The process must end at once when the daemon does, also in the middle of a long statement: the kernel is asked for a signal (PDEATHSIG), and a thread waits
- * for the end of file on fd 3. Both just end the process; a transaction that was not committed vanishes with it. The parent is compared with the peer of fd 3,
+ * for the end of file on fd 3. Both just end the process, unless it is idle; a transaction that was not committed vanishes with it. The parent is compared with the peer of fd 3,
  * because it may have died before the signal was asked for.
  */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -99,8 +100,12 @@ static const char *class_of(enum err_code code)
 
 static json_t *text_json(const char *s)
 {
-	json_t *v = s && *s ? json_string(s) : NULL;
+	size_t n = s ? strlen(s) : 0;
+	json_t *v = json_stringn(s ? s : "", n);
 
+	/* a text that was cut may end within a character */
+	for (unsigned k = 1; !v && k <= 3 && k <= n; k++)
+		v = json_stringn(s, n - k);
 	return v ? v : json_string("(text that is not UTF-8)");
 }
 
@@ -249,6 +254,7 @@ static int handle(struct loader *l, const struct rpc_msg *m, struct buf *out)
 	bool close = strcmp(m->method, "loader.close") == 0;
 
 	l->told = mono();
+	atomic_store(&l->busy, !close);
 	if (close)
 		result = json_object();
 	else if (strcmp(m->method, "loader.open") == 0)
@@ -271,6 +277,7 @@ static int handle(struct loader *l, const struct rpc_msg *m, struct buf *out)
 	else if (m->id)
 		answer_error(out, m->id, batch[0] ? batch : NULL, &e);
 	json_decref(result);
+	atomic_store(&l->busy, false);
 	return !close;
 }
 
@@ -303,7 +310,9 @@ static int serve(struct loader *l)
 
 /* --- the end of the daemon --- */
 
-struct watched { const struct loader_ops *ops; int stop; };
+#define CLOSE_TIME 1500 /* ms for an idle loader to close its connection properly; SQLite's file is then whole without its log */
+
+struct watched { struct loader *l; int stop; };
 
 static void *watch(void *arg)
 {
@@ -316,10 +325,12 @@ static void *watch(void *arg)
 		if (p[1].revents)
 			return NULL;
 		if (p[0].revents) {
+			if (!atomic_load(&w->l->busy) && poll(&p[1], 1, CLOSE_TIME) > 0)
+				return NULL;
 			/* a server must not go on for nobody; and must not keep us either */
 			alarm(2);
-			if (w->ops->interrupt)
-				w->ops->interrupt();
+			if (w->l->ops->interrupt)
+				w->l->ops->interrupt();
 			_exit(0);
 		}
 	}
@@ -348,7 +359,7 @@ static int bind_to_parent(void)
 int loader_main(const struct loader_ops *ops)
 {
 	struct loader l = {.ops = ops, .proto = {.fd = FD, .in = {.max = RPC_LOADER_MAX}}};
-	struct watched watched = {.ops = ops};
+	struct watched watched = {.l = &l};
 	pthread_t watcher;
 	int rc;
 

@@ -15,7 +15,7 @@
 #include "file.h"
 #include "xalloc.h"
 
-#define WAIT_MAX 300000 /* ms; another of our own loaders may have much to write */
+#define WAIT_LOAD 300000 /* ms; another of our own loaders may have much to write */
 #define WAIT_STEP 20
 #define TICK_OPS 200000 /* of SQLite's machine: some milliseconds */
 
@@ -101,7 +101,7 @@ int sq_failed(struct sqlite *s, const char *doing, struct err *e)
 	if (code == ERR_FULL)
 		return err_set(e, code, "%s: the disk that holds %s is full; the load goes on by itself when there is room", doing, s->path);
 	if ((rc & 0xFF) == SQLITE_BUSY)
-		return err_set(e, code, "%s: another program keeps %s locked for more than %d s", doing, s->path, WAIT_MAX / 1000);
+		return err_set(e, code, "%s: another program keeps %s locked for more than %d s", doing, s->path, s->wait_max / 1000);
 	return err_set(e, code, "%s: %s: %s", doing, s->path, sqlite3_errmsg(s->db));
 }
 
@@ -146,7 +146,7 @@ static int on_busy(void *arg, int times)
 	struct sqlite *s = arg;
 
 	(void)times;
-	if (s->waited >= WAIT_MAX)
+	if (s->waited >= s->wait_max)
 		return 0;
 	loader_tick(s->l, "waiting for the lock");
 	usleep(WAIT_STEP * 1000);
@@ -231,6 +231,7 @@ static void *sq_open(struct loader *l, const json_t *settings, struct buf *fix, 
 		return NULL;
 	s = xcalloc(1, sizeof(*s));
 	s->l = l;
+	s->wait_max = WAIT_LOAD;
 	s->path = xstrdup(path);
 	snprintf(s->server, sizeof(s->server), "SQLite %s", sqlite3_libversion());
 	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {

@@ -8,6 +8,8 @@
 
 #include "xalloc.h"
 
+#define WAIT_CHECK 8000 /* ms: a person waits */
+
 void sq_check(void *self, struct loader_check *c)
 {
 	static const struct {
@@ -22,8 +24,10 @@ void sq_check(void *self, struct loader_check *c)
 		{"drop tables", "DROP TABLE %s"},
 	};
 	struct sqlite *s = self;
+	int patience = s->wait_max;
 	char name[60];
 
+	s->wait_max = WAIT_CHECK;
 	snprintf(name, sizeof(name), "\"_stitch_check_%d\"", (int)getpid());
 	for (size_t k = 0; k < ARRAY_LEN(tries); k++) {
 		struct err e = ERR_INIT;
@@ -45,7 +49,9 @@ void sq_check(void *self, struct loader_check *c)
 	}
 	/* none of the others can succeed; the table goes in any case, if it came at all */
 	snprintf(name, sizeof(name), "DROP TABLE IF EXISTS \"_stitch_check_%d\"", (int)getpid());
+	s->waited = 0;
 	(void)sqlite3_exec(s->db, name, NULL, NULL, NULL);
+	s->wait_max = patience;
 }
 
 /* The shortest text that means the same double: SQLite's own stops at 15 digits. */

@@ -16,7 +16,7 @@ struct sqlite {
 	char *path;
 	char server[40];
 	bool broken;		 /* open it anew before it is used again */
-	int64_t waited;		 /* ms for the lock, in this statement */
+	int waited, wait_max;	 /* ms for the lock, in this statement */
 	sqlite3_stmt *put;	 /* while rows stream in */
 	struct time_text *times; /* one a column: many rows have the same times */
 	struct buf numbers;	 /* texts of numbers of one row */

@@ -71,6 +71,14 @@ load p2
 END
 is "two sources cannot mean one table" config "$(class)"
 
+drive <<'END'
+table orders id
+sample 1
+eof
+END
+like "at the end of fd 3 an idle loader closes its file properly" 'ended status 0' "$out"
+is "nothing is left in its log" "" "$(ls "$DB-wal" 2>/dev/null)"
+
 one='table one id
 batch p1
 entry 1
