@@ -314,7 +314,7 @@ static void draw_banner(struct app *app, int width)
 
 	cells_span(&span, age);
 	if (app->m.status)
-		buf_addf(&b, _(" FAIL the daemon is gone; figures are %s old; connecting again (%s)"), buf_cstr(&span), app->m.why);
+		buf_addf(&b, _(" FAIL daemon gone · figures %s old · connecting again · %s"), buf_cstr(&span), app->m.why);
 	else
 		buf_addf(&b, _(" FAIL no daemon: %s"), app->m.why);
 	theme_set(TH_BANNER);
@@ -476,7 +476,7 @@ int app_run(struct app *app)
 		}
 		if (app->dirty)
 			draw_frame(app);
-		alive = wait_for_something(app, MIN(next, app->m.rpc ? INT64_MAX : app->m.retry_mono));
+		alive = wait_for_something(app, MIN(next, model_due(&app->m)));
 		model_tick(&app->m, mono_now());
 		if (mono_now() >= next) {
 			each_second(app);

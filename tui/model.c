@@ -14,7 +14,7 @@
 
 #define CONNECT_TIMEOUT (300 * NSEC_PER_MSEC)
 #define RETRY (500 * NSEC_PER_MSEC)
-#define SILENCE (1300 * NSEC_PER_MSEC) /* then it is asked; silent for SILENCE_MAX: it is gone */
+#define SILENCE (1200 * NSEC_PER_MSEC) /* then it is asked; silent for SILENCE_MAX: it is gone */
 #define SILENCE_MAX (2000 * NSEC_PER_MSEC)
 
 int64_t mono_now(void)
@@ -140,6 +140,13 @@ void model_tick(struct model *m, int64_t mono)
 		if (rpc_client_send(m->rpc, "system.hello", NULL, on_sign_of_life, m, &e))
 			drop(m, e.text);
 	}
+}
+
+int64_t model_due(const struct model *m)
+{
+	if (!m->rpc)
+		return m->retry_mono;
+	return m->heard_mono + (m->pinged ? SILENCE_MAX : SILENCE) + NSEC_PER_MSEC;
 }
 
 int model_fd(const struct model *m)

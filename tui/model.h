@@ -31,6 +31,7 @@ void model_init(struct model *m, char *path /* stolen */);
 void model_free(struct model *m);
 /* Connects if it is time to, asks for a sign of life when the daemon has been silent. Called at least each second. */
 void model_tick(struct model *m, int64_t mono);
+int64_t model_due(const struct model *m); /* mono: when model_tick() must be called next */
 /* The socket to poll, -1: none. */
 int model_fd(const struct model *m);
 bool model_wants_write(const struct model *m);

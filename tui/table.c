@@ -236,7 +236,7 @@ void table_scroll(struct table *t, int height)
 
 static void draw_header(const struct table *t, int y, int width, const int w[TABLE_COLUMNS])
 {
-	int x = 2;
+	int x = 2, used;
 
 	theme_set(TH_HEAD);
 	draw_fill(y, 0, width);
@@ -253,6 +253,12 @@ static void draw_header(const struct table *t, int y, int width, const int w[TAB
 			draw_text(y, x, w[c], buf_cstr(&b));
 		buf_free(&b);
 		x += w[c] + 1;
+	}
+	/* no one may wonder where the other rows are */
+	if (t->filter) {
+		theme_set(TH_SELECT);
+		used = (int)cells_width(t->filter) + 3;
+		draw_textf(y, MAX(width - used, 2), used, " /%s ", t->filter);
 	}
 }
 

@@ -127,8 +127,7 @@ struct view *view_audit(const char *object)
 		{N_("RESULT"), 8, 0, false, 0}};
 	static const struct list_field fields[] = {{"at_ns", LIST_TIME}, {"who", LIST_TEXT}, {"action", LIST_TEXT}, {"object", LIST_TEXT}, {"result", LIST_TEXT}};
 	static const char *const ids[] = {"id", NULL};
-	static const enum key_action actions[] = {K_ONLY, K_FILTER, K_SORT, K_COPY, K_BACK, K_LOG, K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST, K_HOME, K_TABLES, K_SPOOL, K_SOURCES,
-		K_DESTINATIONS, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_ONLY, K_FILTER, K_SORT, K_COPY, K_BACK, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("audit"), .title = title, .update = update, .tick = tick, .draw = draw, .key = key, .actions = actions, .close = close_audit};
 	struct audit *a = xcalloc(1, sizeof(*a));
 

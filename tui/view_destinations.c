@@ -195,8 +195,7 @@ struct view *view_destinations(void)
 	static const struct list_field fields[] = {{"state", LIST_STATE}, {"name", LIST_TEXT}, {"kind", LIST_TEXT}, {"state", LIST_TEXT}, {"tables", LIST_COUNT}, {"records", LIST_COUNT},
 		{"bytes", LIST_BYTES}, {"oldest_ns", LIST_AGE}, {"loaders", LIST_COUNT}, {"rate", LIST_RATE}, {"trend", LIST_TREND}};
 	static const char *const ids[] = {"name", NULL};
-	static const enum key_action actions[] = {K_PAUSE, K_RESUME, K_TRY, K_CHECK, K_OPEN, K_ADD, K_FILTER, K_SORT, K_COPY, K_BACK, K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST,
-		K_HOME, K_TABLES, K_SPOOL, K_SOURCES, K_LOG, K_AUDIT, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_PAUSE, K_RESUME, K_TRY, K_CHECK, K_OPEN, K_ADD, K_FILTER, K_SORT, K_COPY, K_BACK, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {
 		.name = N_("destinations"), .title = title, .update = update, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_destinations};
 	struct destinations *d = xcalloc(1, sizeof(*d));

@@ -286,7 +286,7 @@ static int draw_problem(const struct home *h, size_t index, int y, int room, int
 	n = 1;
 	theme_set(TH_NORMAL);
 	if (selected && rest && n < room)
-		n += draw_wrapped(y + n, x, width - x - 1, MIN(room - n, 3), rest);
+		n += draw_wrapped(y + n, x, width - x - 1, MAX(MIN(room - n - 1, 3), 1), rest); /* the figures have a line too */
 	buf_truncate(&line, 0);
 	add_numbers(h, p, &line);
 	if (!brief && n < room)
@@ -516,8 +516,7 @@ struct view *view_home(void)
 	static const struct list_field fields[] = {{"state", LIST_STATE}, {"", LIST_TABLE}, {"destination", LIST_TEXT}, {"lag_s", LIST_LAG}, {"waiting", LIST_COUNT},
 		{"trend", LIST_TREND}, {"drain_s", LIST_DRAIN}, {"spark", LIST_SPARK}};
 	static const char *const ids[] = {"source", "table", "destination", NULL};
-	static const enum key_action actions[] = {K_PAUSE, K_RESUME, K_TRY, K_OPEN, K_ADD, K_FILTER, K_SORT, K_COPY, K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST,
-		K_TABLES, K_SPOOL, K_SOURCES, K_DESTINATIONS, K_LOG, K_AUDIT, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_PAUSE, K_RESUME, K_TRY, K_OPEN, K_ADD, K_FILTER, K_SORT, K_COPY, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("home"), .title = title, .update = update, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_home};
 	struct home *h = xcalloc(1, sizeof(*h));
 

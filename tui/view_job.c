@@ -225,8 +225,7 @@ static void close_job(struct view *v)
 
 struct view *view_job(const char *id)
 {
-	static const enum key_action actions[] = {K_REPLAY, K_DOWN, K_UP, K_COPY, K_BACK, K_FIRST, K_LAST, K_TRY, K_HOME, K_TABLES, K_SPOOL, K_SOURCES, K_DESTINATIONS, K_LOG, K_AUDIT, K_QUIT,
-		K_NONE};
+	static const enum key_action actions[] = {K_REPLAY, K_DOWN, K_UP, K_COPY, K_BACK, K_TRY, K_FIRST, K_LAST, KEYS_SCREENS, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("job"), .title = title, .update = update, .tick = tick, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_job};
 	struct job *j = xcalloc(1, sizeof(*j));
 

@@ -136,8 +136,7 @@ struct view *view_log(void)
 	static const struct table_column columns[] = {{N_("TIME"), 8, 16, false, 0}, {"", 4, 4, false, 0}, {N_("KIND"), 10, 20, false, 2}, {N_("OBJECT"), 10, 24, false, 1}, {N_("TEXT"), 20, 0, false, 0}};
 	static const struct list_field fields[] = {{"at_ns", LIST_TIME}, {"level", LIST_STATE}, {"kind", LIST_TEXT}, {"object", LIST_TEXT}, {"text", LIST_TEXT}};
 	static const char *const ids[] = {"id", NULL};
-	static const enum key_action actions[] = {K_ONLY, K_FILTER, K_SORT, K_COPY, K_BACK, K_AUDIT, K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST, K_HOME, K_TABLES, K_SPOOL, K_SOURCES,
-		K_DESTINATIONS, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_ONLY, K_FILTER, K_SORT, K_COPY, K_BACK, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("log"), .title = title, .update = update, .tick = tick, .draw = draw, .key = key, .actions = actions, .close = close_log};
 	struct log_view *g = xcalloc(1, sizeof(*g));
 

@@ -107,8 +107,7 @@ struct view *view_sources(void)
 	static const struct list_field fields[] = {{"state", LIST_STATE}, {"name", LIST_TEXT}, {"kind", LIST_TEXT}, {"state", LIST_TEXT}, {"accepted", LIST_COUNT}, {"created_ns", LIST_TIME},
 		{"destinations", LIST_JOINED}};
 	static const char *const ids[] = {"name", NULL};
-	static const enum key_action actions[] = {K_PAUSE, K_RESUME, K_ADD, K_OPEN, K_TRY, K_FILTER, K_SORT, K_COPY, K_BACK, K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST, K_HOME,
-		K_TABLES, K_SPOOL, K_DESTINATIONS, K_LOG, K_AUDIT, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_PAUSE, K_RESUME, K_ADD, K_OPEN, K_TRY, K_FILTER, K_SORT, K_COPY, K_BACK, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("sources"), .title = title, .update = update, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_sources};
 	struct sources *s = xcalloc(1, sizeof(*s));
 

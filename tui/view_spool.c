@@ -226,8 +226,7 @@ struct view *view_spool(const char *source, const char *table, const char *desti
 	static const struct list_field fields[] = {{"state", LIST_STATE}, {"id", LIST_TEXT}, {"state", LIST_TEXT}, {"", LIST_TABLE}, {"destination", LIST_TEXT}, {"records", LIST_COUNT},
 		{"bytes", LIST_BYTES}, {"attempts", LIST_COUNT}, {"created_ns", LIST_AGE}, {"error.text", LIST_TEXT}};
 	static const char *const ids[] = {"id", NULL};
-	static const enum key_action actions[] = {K_OPEN, K_REPLAY, K_TRY, K_ENDED, K_FILTER, K_SORT, K_COPY, K_BACK, K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST, K_HOME,
-		K_TABLES, K_SPOOL, K_SOURCES, K_DESTINATIONS, K_LOG, K_AUDIT, K_ADD, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_OPEN, K_REPLAY, K_TRY, K_ENDED, K_FILTER, K_SORT, K_COPY, K_BACK, K_ADD, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("spool"), .title = title, .update = update, .tick = tick, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_spool};
 	struct spool *s = xcalloc(1, sizeof(*s));
 

@@ -108,8 +108,7 @@ struct view *view_tables(void)
 		{"queued", LIST_COUNT}, {"spooled", LIST_COUNT}, {"loaded", LIST_COUNT}, {"rejected", LIST_COUNT}, {"rate", LIST_RATE}, {"trend", LIST_TREND},
 		{"spark", LIST_SPARK}};
 	static const char *const ids[] = {"source", "table", "destination", NULL};
-	static const enum key_action actions[] = {K_OPEN, K_PAUSE, K_RESUME, K_FILTER, K_SORT, K_TRY, K_COPY, K_BACK, K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST,
-		K_HOME, K_SPOOL, K_SOURCES, K_DESTINATIONS, K_LOG, K_AUDIT, K_ADD, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_OPEN, K_PAUSE, K_RESUME, K_FILTER, K_SORT, K_TRY, K_COPY, K_BACK, K_ADD, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("tables"), .title = title, .update = update, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_tables};
 	struct tables *t = xcalloc(1, sizeof(*t));
 

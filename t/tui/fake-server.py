@@ -3,7 +3,8 @@
 #   fake-server.py SOCKET ANSWERS.json CALLS
 # ANSWERS.json: {"hello": {..}, "status": {..}, "METHOD": result | {"error": [name, text]} | {"by": PARAM, VALUE: result, ..}}; it is read anew for each call, so a test
 # changes the world by writing the file. CALLS: one line of JSON a call (method, params). A `stats` line goes out every 200 ms to those who subscribed;
-# when the status has "silent": true, nothing goes out and nothing is answered (a daemon that hangs).
+# when the status has "silent": true, nothing goes out and nothing is answered (a daemon that hangs); with "clock": true its time goes on, and a line
+# goes out each second.
 import json, os, select, socket, sys, time
 
 path, answers, calls = sys.argv[1:4]
@@ -19,12 +20,22 @@ def world():
     raise SystemExit("no answers")
 
 
+began = time.monotonic()
+
+
+def status(w):
+    s = dict(w.get("status", {}))
+    if s.get("clock"):
+        s["now_ns"] += int((time.monotonic() - began) * 1e9)
+    return s
+
+
 def answer(w, method, params):
     if method == "system.hello":
         return {"result": w.get("hello", {"protocol": 1, "version": "test", "name": "test", "role": "act", "import_url": "http://127.0.0.1:8080"})}
     if method == "system.subscribe":
         return {"result": {}}
-    a = w.get("status") if method == "system.status" else w.get(method)
+    a = status(w) if method == "system.status" else w.get(method)
     if isinstance(a, dict) and "by" in a:
         a = a.get(str(params.get(a["by"])), a.get("*"))
     if isinstance(a, dict) and "error" in a and isinstance(a["error"], list):
@@ -76,11 +87,11 @@ while True:
                 s.sendall(line({"jsonrpc": "2.0", "id": m["id"], **answer(w, m["method"], m.get("params") or {})}))
             except OSError:
                 pass
-    if time.monotonic() - sent > 0.2 and not silent:
+    if time.monotonic() - sent > (1 if w.get("status", {}).get("clock") else 0.2) and not silent:
         sent = time.monotonic()
         for s, (_, subscribed) in list(clients.items()):
             if subscribed:
                 try:
-                    s.sendall(line({"jsonrpc": "2.0", "method": "stats", "params": w.get("status", {})}))
+                    s.sendall(line({"jsonrpc": "2.0", "method": "stats", "params": status(w)}))
                 except OSError:
                     pass
