@@ -29,7 +29,9 @@ static volatile sig_atomic_t ended_by_signal;
 
 static void say(struct app *app, bool bad, const char *fmt, va_list ap)
 {
-	vsnprintf(app->message, sizeof(app->message), fmt, ap);
+	size_t at = bad ? (size_t)snprintf(app->message, sizeof(app->message), "! ") : 0;
+
+	vsnprintf(app->message + at, sizeof(app->message) - at, fmt, ap);
 	app->message_bad = bad;
 	app->dirty = true;
 }
@@ -110,8 +112,15 @@ static void on_reply(json_t *result, const struct err *e, void *arg)
 		app_warn(app, _("not done: %s"), e->text);
 	else if (p->act && p->done)
 		app_say(app, "%s", p->done);
-	if (p->fn && (v || p->act))
+	if (p->fn && (v || p->act)) {
+		char *said = result || p->act || app->m.rpc ? NULL : xstrdup(app->message);
+
 		p->fn(app, v, result, e, p->tag);
+		/* the connection's end has a banner; that figures could not be asked for is no news then */
+		if (said)
+			snprintf(app->message, sizeof(app->message), "%s", said);
+		free(said);
+	}
 	app->dirty = true;
 	free(p->done);
 	free(p);
@@ -314,9 +323,9 @@ static void draw_banner(struct app *app, int width)
 
 	cells_span(&span, age);
 	if (app->m.status)
-		buf_addf(&b, _(" FAIL daemon gone · figures %s old · connecting again · %s"), buf_cstr(&span), app->m.why);
+		buf_addf(&b, _(" FAIL daemon gone · figures are %s old · connecting again by itself"), buf_cstr(&span));
 	else
-		buf_addf(&b, _(" FAIL no daemon: %s"), app->m.why);
+		buf_adds(&b, _(" FAIL no daemon · connecting again by itself"));
 	theme_set(TH_BANNER);
 	draw_fill(0, 0, width);
 	draw_text(0, 0, width, buf_cstr(&b));
@@ -362,23 +371,40 @@ static void draw_footer(struct view *v, int y, int width)
 	draw_text(y, x, width - x, _("help"));
 }
 
+static int message_lines(const char *text, int width, int most)
+{
+	struct buf clean = BUF_INIT;
+	const char *rest;
+	int n = 0;
+
+	cells_clean(&clean, str_c(text), false);
+	for (rest = clean.len && width > 0 ? buf_cstr(&clean) : NULL; rest && n < most; n++) {
+		size_t bytes = cells_wrap(rest, (size_t)width, &rest);
+
+		assert(bytes);
+	}
+	buf_free(&clean);
+	return n;
+}
+
 static void draw_frame(struct app *app)
 {
 	struct view *v = app_top(app);
-	int h = LINES, w = COLS;
+	const char *text = app->message[0] || app->m.rpc ? app->message : app->m.why;
+	int h = LINES, w = COLS, said;
 	bool stale = model_stale(&app->m, mono_now());
 
 	erase();
 	draw_cursor(h - 1, 0);
 	draw_title(app, v, w);
 	theme_stale(stale && v->ops->raw == NULL);
+	said = h > 3 ? message_lines(text, w - 2, MIN(3, h - 3)) : 0;
 	if (h > 2)
-		v->ops->draw(v, 1, h - 2 - (app->message[0] != '\0'), w);
+		v->ops->draw(v, 1, h - 2 - said, w);
 	theme_stale(false);
-	if (app->message[0] && h > 3) {
-		theme_set(app->message_bad ? TH_WARN : TH_TITLE);
-		draw_textf(h - 2, 1, w - 1, "%s%s", app->message_bad ? "! " : "", app->message);
-	}
+	theme_set(app->message_bad || !app->m.rpc ? TH_WARN : TH_TITLE);
+	draw_wrapped(h - 1 - said, 1, w - 2, said, text);
+	theme_set(TH_NORMAL);
 	if (h > 1)
 		draw_footer(v, h - 1, w);
 	prompt_draw(&app->prompt);
@@ -441,7 +467,7 @@ static bool wait_for_something(struct app *app, int64_t next_second)
 	if (n < 0)
 		return errno == EINTR ? read_keys(app) : false; /* a resize comes as a key */
 	if (n > 0 && fds[1].revents)
-		model_pump(&app->m, mono_now());
+		model_pump(&app->m, fds[1].revents & POLLIN, mono_now());
 	if (fds[0].revents & POLLIN)
 		return read_keys(app);
 	return !(fds[0].revents & (POLLHUP | POLLERR | POLLNVAL));
@@ -459,6 +485,7 @@ static void each_second(struct app *app)
 
 int app_run(struct app *app)
 {
+	uint64_t connections = 0;
 	int64_t next = 0;
 	bool alive = true;
 
@@ -470,6 +497,9 @@ int app_run(struct app *app)
 	while (alive && !app->quit && !ended_by_signal) {
 		if (app->m.changed) {
 			app->m.changed = false;
+			if (connections != app->m.connections && app->message_bad)
+				app->message[0] = '\0';
+			connections = app->m.connections;
 			for (unsigned k = 0; k < app->depth; k++)
 				app->stack[k]->ops->update(app->stack[k]);
 			app->dirty = true;

@@ -10,17 +10,17 @@
 #define CODE(k) (-(k)) /* a KEY_* of curses, told from characters by its sign */
 
 static const struct key_def defs[] = {
-	{K_UP, {'k', CODE(KEY_UP)}, "k", N_("up"), N_("one row up (also the arrow)"), false},
-	{K_DOWN, {'j', CODE(KEY_DOWN)}, "j", N_("down"), N_("one row down (also the arrow)"), false},
+	{K_UP, {'k', CODE(KEY_UP)}, "k", N_("up"), N_("one row up"), false},
+	{K_DOWN, {'j', CODE(KEY_DOWN)}, "j k", N_("down, up"), N_("one row down, up (also the arrows)"), false},
 	{K_PAGE_UP, {'B' & 0x1f, CODE(KEY_PPAGE)}, "PgUp", N_("page up"), N_("one page up"), false},
-	{K_PAGE_DOWN, {'F' & 0x1f, ' ', CODE(KEY_NPAGE)}, "PgDn", N_("page down"), N_("one page down"), false},
+	{K_PAGE_DOWN, {'F' & 0x1f, ' ', CODE(KEY_NPAGE)}, "PgDn", N_("page down"), N_("one page down; PgUp: up"), false},
 	{K_FIRST, {'g', CODE(KEY_HOME)}, "g", N_("first"), N_("to the first row"), false},
-	{K_LAST, {'G', CODE(KEY_END)}, "G", N_("last"), N_("to the last row"), false},
+	{K_LAST, {'G', CODE(KEY_END)}, "g G", N_("first, last"), N_("to the first row, to the last"), false},
 	{K_OPEN, {'\r', '\n', CODE(KEY_ENTER), CODE(KEY_RIGHT)}, "Enter", N_("open"), N_("open what is selected"), false},
 	{K_BACK, {27, 'q', CODE(KEY_LEFT)}, "Esc", N_("back"), N_("back (also q); on the first screen q leaves"), false},
 	{K_QUIT, {'Q'}, "Q", N_("quit"), N_("leave the console from anywhere"), false},
 	{K_HELP, {'?', CODE(KEY_F(1))}, "?", N_("help"), N_("the keys that are valid here"), false},
-	{K_FILTER, {'/'}, "/", N_("filter"), N_("show only rows that match (regular expression; ! before it: that do not)"), false},
+	{K_FILTER, {'/'}, "/", N_("filter"), N_("only rows that match a regular expression (! before it: that do not)"), false},
 	{K_SORT, {'s'}, "s", N_("sort"), N_("sort by the next column; after the last one: worst first again"), false},
 	{K_COPY, {'c'}, "c", N_("copy"), N_("copy what this is as a stitchctl command (shown as well)"), false},
 	{K_ONLY, {'o'}, "o", N_("only this"), N_("only lines about the object of this one; again: all"), false},

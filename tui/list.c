@@ -81,7 +81,7 @@ void list_format(const json_t *o, const struct list_field *f, int64_t now, struc
 		trend(mj_str(o, f->path), out);
 		break;
 	case LIST_DRAIN:
-		if (json_is_null(mj(o, f->path)) || !mj(o, f->path))
+		if (!json_is_number(mj(o, f->path)) || (mj(o, "waiting") && !mj_int(o, "waiting")))
 			buf_addc(out, '-');
 		else if (n < 1)
 			buf_adds(out, "<1s");

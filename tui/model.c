@@ -159,7 +159,7 @@ bool model_wants_write(const struct model *m)
 	return m->rpc && rpc_client_wants_write(m->rpc);
 }
 
-void model_pump(struct model *m, int64_t mono)
+void model_pump(struct model *m, bool readable, int64_t mono)
 {
 	struct err e = ERR_INIT;
 
@@ -169,8 +169,11 @@ void model_pump(struct model *m, int64_t mono)
 		drop(m, e.text);
 		return;
 	}
-	m->heard_mono = mono;
-	m->pinged = false;
+	/* that we could write is no sign of life */
+	if (readable) {
+		m->heard_mono = mono;
+		m->pinged = false;
+	}
 }
 
 bool model_stale(const struct model *m, int64_t mono)

@@ -35,7 +35,7 @@ int64_t model_due(const struct model *m); /* mono: when model_tick() must be cal
 /* The socket to poll, -1: none. */
 int model_fd(const struct model *m);
 bool model_wants_write(const struct model *m);
-void model_pump(struct model *m, int64_t mono);
+void model_pump(struct model *m, bool readable, int64_t mono);
 bool model_stale(const struct model *m, int64_t mono); /* no daemon, or one that has not said a word for too long */
 bool model_acts(const struct model *m);		       /* the daemon lets this user act */
 int model_call(struct model *m, const char *method, json_t *params /* stolen */, rpc_client_reply *fn, void *arg, struct err *e) MUST_CHECK;

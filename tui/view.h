@@ -29,7 +29,7 @@ struct view {
 };
 
 /* Most screens have these; a screen's own key for itself does nothing. */
-#define KEYS_MOVES K_UP, K_DOWN, K_PAGE_UP, K_PAGE_DOWN, K_FIRST, K_LAST
+#define KEYS_MOVES K_DOWN, K_PAGE_DOWN, K_LAST
 #define KEYS_SCREENS K_SPOOL, K_TABLES, K_SOURCES, K_DESTINATIONS, K_LOG, K_AUDIT, K_HOME
 
 bool view_can(struct view *v, enum key_action a);

@@ -78,7 +78,7 @@ static void close_help(struct view *v)
 
 struct view *view_help(const struct view *of)
 {
-	static const enum key_action always[] = {K_HELP, K_BACK, K_QUIT}, actions[] = {K_BACK, K_DOWN, K_UP, K_NONE};
+	static const enum key_action always[] = {K_HELP, K_BACK, K_QUIT}, actions[] = {K_BACK, K_DOWN, K_NONE};
 	static const struct view_ops ops = {.name = N_("help"), .title = title, .update = update, .draw = draw, .key = key, .actions = actions, .close = close_help};
 	struct help *h;
 

@@ -313,7 +313,7 @@ static int draw_problems(const struct home *h, int y, int room, int width)
 		used = draw_text(y, 2, width - 3, "OK");
 		theme_set(TH_NORMAL);
 		draw_text(y, 4 + used, width - 5 - used, mj_len(h->v.app->m.status, "sources") ? _("nothing is wrong") :
-				_("nothing is set up yet: a is the wizard, from a source to the first row in a table"));
+				_("nothing is set up yet: a makes a source and shows its first row"));
 		return 1;
 	}
 	/* the selected one must be seen */

@@ -214,7 +214,7 @@ static bool can(struct view *v, enum key_action a)
 {
 	size_t n = mj_len(job_of(v)->job, "rejected");
 
-	return (a != K_DOWN && a != K_UP && a != K_FIRST && a != K_LAST) || n > 1;
+	return (a != K_DOWN && a != K_LAST) || n > 1;
 }
 
 static void close_job(struct view *v)
@@ -225,7 +225,7 @@ static void close_job(struct view *v)
 
 struct view *view_job(const char *id)
 {
-	static const enum key_action actions[] = {K_REPLAY, K_DOWN, K_UP, K_COPY, K_BACK, K_TRY, K_FIRST, K_LAST, KEYS_SCREENS, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_REPLAY, K_DOWN, K_COPY, K_BACK, K_TRY, K_LAST, KEYS_SCREENS, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("job"), .title = title, .update = update, .tick = tick, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_job};
 	struct job *j = xcalloc(1, sizeof(*j));
 

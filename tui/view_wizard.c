@@ -192,7 +192,6 @@ static void make_next(struct wizard *w)
 	}
 	if (d->made_source && d->made_destination && d->made_connection) {
 		d->page = WIZARD_WAIT;
-		d->began = mono_now();
 		return;
 	}
 	d->making = true;
@@ -369,7 +368,7 @@ static void title(struct view *v, struct buf *out)
 		buf_addf(out, "  %s", buf_cstr(&d->source.text));
 	if (d->page == WIZARD_WAIT) {
 		buf_adds(out, _("  elapsed "));
-		cells_span(out, (mono_now() - d->began) / NSEC_PER_SEC * NSEC_PER_SEC);
+		cells_span(out, ((d->seen ? d->seen : mono_now()) - d->began) / NSEC_PER_SEC * NSEC_PER_SEC);
 	}
 }
 

@@ -24,6 +24,7 @@ struct wizard_draft *wizard_draft_new(const char *socket_path)
 	struct wizard_draft *d = xcalloc(1, sizeof(*d));
 	char *path = default_path(socket_path);
 
+	d->began = mono_now();
 	edit_set(&d->name, "warehouse");
 	edit_set(&d->path, path);
 	free(path);
