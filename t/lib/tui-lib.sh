@@ -38,7 +38,7 @@ stop_console() {
 	wait_for 10 '! mux ls'
 	_console=
 }
-_end_tui() { mux kill-server; _end; }
+_end_tui() { local rc=$?; mux kill-server; (exit $rc); _end; }
 trap _end_tui EXIT
 
 keys() { local k; for k; do mux send-keys -t c "$k"; done; } # KEY...: names of tmux (Enter, Escape, Tab) or characters
