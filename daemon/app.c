@@ -285,6 +285,7 @@ void app_stop(struct app *a, int64_t deadline)
 	retention_free(a->retention);
 	spool_free(a->spool);
 	runner_free(a->runner);
+	mailbox_free(a->spool_mailbox); /* emptied by spool_free */
 	streamery_free(a->streamery);
 	store_stage_free(a->store_stage);
 	if (a->queue)
