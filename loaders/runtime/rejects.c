@@ -14,6 +14,7 @@
 #define PIECE_BYTES (4u << 20)
 #define KEEP_MAX (32u << 20)
 #define KEEP_CUT 256
+#define VALUE_MAX 1000
 
 static int by_number(const void *a, const void *b)
 {
@@ -27,21 +28,26 @@ static bool was_sent(const struct rejects *r, uint64_t ordinal)
 	return r->n_sorted && bsearch(&ordinal, r->sent, r->n_sorted, sizeof(*r->sent), by_number);
 }
 
+/* At most max bytes, ending with a whole character. */
+static struct str cut(struct str s, size_t max)
+{
+	size_t n = MIN(s.len, max);
+
+	while (n && n < s.len && ((unsigned char)s.ptr[n] & 0xC0) == 0x80)
+		n--;
+	return str_mem(s.ptr, n);
+}
+
 static void keep(struct rejects *r, size_t batch, uint64_t record, struct str reason, struct str raw)
 {
-	size_t n = raw.len;
-
-	if (r->bytes + n > KEEP_MAX) {
-		n = MIN(n, KEEP_CUT);
-		while (n && n < raw.len && ((unsigned char)raw.ptr[n] & 0xC0) == 0x80)
-			n--;
-	}
+	if (r->bytes + raw.len > KEEP_MAX)
+		raw = cut(raw, KEEP_CUT);
 	if (r->n == r->cap) {
 		r->cap = r->cap ? r->cap * 2 : 16;
 		r->kept = xreallocarray(r->kept, r->cap, sizeof(*r->kept));
 	}
-	r->kept[r->n++] = (struct kept_reject){.batch = batch, .record = record, .reason = str_dup(reason), .raw = xstrndup(raw.ptr, n)};
-	r->bytes += n + reason.len;
+	r->kept[r->n++] = (struct kept_reject){.batch = batch, .record = record, .reason = str_dup(reason), .raw = str_dup(raw)};
+	r->bytes += raw.len + reason.len;
 }
 
 static void write_piece(struct rejects *r, const char *batch, uint64_t record, const struct refusal *why, struct str raw)
@@ -56,7 +62,7 @@ static void write_piece(struct rejects *r, const char *batch, uint64_t record, c
 	jwrite_key(&w, "record");
 	jwrite_u64(&w, record);
 	jwrite_kv_str(&w, "field", why->field);
-	jwrite_kv_str(&w, "value", why->value);
+	jwrite_kv_str(&w, "value", cut(why->value, VALUE_MAX)); /* the whole of it is in raw */
 	jwrite_kv_str(&w, "reason", buf_str(&why->reason));
 	jwrite_kv_str(&w, "raw", raw);
 	jwrite_object_end(&w);
