@@ -64,17 +64,20 @@ int db_trim_limit(struct db *db, uint32_t partition, uint64_t limit, int64_t loa
 		q_begin(&q, db, "SELECT coalesce(min(first_offset), 9223372036854775807) FROM batch WHERE partition = ? AND done = 0 AND unclaimed = 0", e))
 		return -1;
 	q_i64(&q, partition);
-	if (q_value(&q, &open, e) ||
-		/* what lies below the trim point was old enough then */
-		q_begin(&q, db,
-			"SELECT coalesce((SELECT first_offset FROM batch WHERE partition = ?1 AND first_offset >= coalesce((SELECT tallied_to FROM trimmed WHERE "
-			"partition = ?1), 0) AND CASE WHEN unclaimed = 1 THEN created ELSE done END >= ?2 ORDER BY first_offset LIMIT 1), 9223372036854775807)",
-			e))
+	if (q_value(&q, &open, e))
+		return -1;
+	open = MIN(position, open);
+	/* what lies below the trim point was old enough then */
+	if (q_begin(&q, db,
+		    "SELECT coalesce((SELECT first_offset FROM batch WHERE partition = ?1 AND first_offset >= coalesce((SELECT tallied_to FROM trimmed WHERE "
+		    "partition = ?1), 0) AND first_offset < ?2 AND CASE WHEN unclaimed = 1 THEN created ELSE done END >= ?3 ORDER BY first_offset LIMIT 1), ?2)",
+		    e))
 		return -1;
 	q_i64(&q, partition);
+	q_i64(&q, open);
 	q_i64(&q, loaded_before);
 	if (q_value(&q, &young, e))
 		return -1;
-	*safe = MIN(limit, (uint64_t)MIN(position, MIN(open, young)));
+	*safe = MIN(limit, (uint64_t)young);
 	return 0;
 }
