@@ -16,10 +16,12 @@
 #include "daemon/import/import_priv.h"
 #include "file.h"
 #include "log.h"
+#include "xalloc.h"
 
 #define TICK_BUSY 100 /* ms */
 #define TICK_IDLE 1000
 #define DISK_EVERY (250 * NSEC_PER_MSEC)
+#define DEAD_EVERY (250 * NSEC_PER_MSEC)
 #define LINGER_MAX 64u
 #define LINGER_TIME NSEC_PER_SEC
 
@@ -101,7 +103,10 @@ struct acceptor {
 	struct import *im;
 	struct leaving linger[LINGER_MAX];
 	unsigned n_linger;
-	int64_t disk_at;
+	int64_t disk_at, dead_at;
+	struct pollfd *poll; /* of look_for_dead */
+	struct conn **conns;
+	size_t cap;
 };
 
 static void linger_step(struct acceptor *a, int64_t now)
@@ -211,6 +216,39 @@ static void cut_connections(struct import *im, int64_t now)
 	pthread_mutex_unlock(&im->lock);
 }
 
+/* Senders that have gone. When the last bytes and the end come together, libmicrohttpd reads the bytes and waits for an event that has been: such a
+ * connection would keep its room for a body until the timeout. An event of our own wakes it. poll and recv do not wait here. */
+static void look_for_dead(struct acceptor *a, int64_t now)
+{
+	struct import *im = a->im;
+	struct conn *c;
+	size_t n = 0;
+	char byte;
+
+	if (now < a->dead_at)
+		return;
+	a->dead_at = now + DEAD_EVERY;
+	pthread_mutex_lock(&im->lock);
+	LIST_FOREACH(c, &im->conns, link) {
+		if (c->cut)
+			continue;
+		if (n == a->cap) {
+			a->cap = a->cap ? 2 * a->cap : 64;
+			a->poll = xreallocarray(a->poll, a->cap, sizeof(*a->poll));
+			a->conns = xreallocarray(a->conns, a->cap, sizeof(struct conn *));
+		}
+		a->conns[n] = c;
+		a->poll[n++] = (struct pollfd){.fd = c->fd, .events = POLLRDHUP};
+	}
+	if (n && poll(a->poll, n, 0) > 0)
+		for (size_t i = 0; i < n; i++)
+			if (a->poll[i].revents && recv(a->poll[i].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+				a->conns[i]->cut = true;
+				shutdown(a->poll[i].fd, SHUT_RD);
+			}
+	pthread_mutex_unlock(&im->lock);
+}
+
 static void look_at_disk(struct acceptor *a, int64_t now)
 {
 	struct import *im = a->im;
@@ -248,6 +286,7 @@ static void tick(struct acceptor *a)
 	look_at_disk(a, now);
 	request_expire(im, now);
 	cut_connections(im, now);
+	look_for_dead(a, now);
 	linger_step(a, now);
 }
 
@@ -278,6 +317,8 @@ void *accept_run(void *arg)
 	}
 	for (unsigned i = 0; i < a.n_linger; i++)
 		close(a.linger[i].fd);
+	free(a.poll);
+	free(a.conns);
 	close_listeners(im);
 	return NULL;
 }

@@ -355,9 +355,19 @@ static bool no_bodies(void)
 	return metric_get(import_body_bytes) == 0 && metric_get(import_connections) == 0;
 }
 
+static int64_t requests_wanted;
+
+static bool all_begun(void)
+{
+	return metric_get(import_requests_total) == requests_wanted;
+}
+
 static void test_aborts(void)
 {
 	uint64_t from = queue_end(queue, 0);
+	int64_t begin;
+
+	requests_wanted = metric_get(import_requests_total) + 20;
 
 	for (int i = 0; i < 30; i++) {
 		struct http h;
@@ -371,7 +381,10 @@ static void test_aborts(void)
 			http_sayf(&h, POST_HEAD "Transfer-Encoding: chunked\r\n\r\nff\r\n{");
 		http_close(&h);
 	}
-	ok(wait_until(no_bodies), "thirty senders died in mid request: nothing of them is held");
+	ok(wait_until(all_begun), "thirty senders die in mid request");
+	begin = now_get().mono;
+	ok(wait_until(no_bodies), "nothing of them is held");
+	ok(now_get().mono - begin < 25 * NSEC_PER_SEC, "it is not the timeout that frees it");
 	is_int((int64_t)from, (int64_t)queue_end(queue, 0), "nothing is stored");
 }
 
