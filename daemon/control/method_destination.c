@@ -305,6 +305,7 @@ json_t *connection_create(struct control_call *c, const char *source, const char
 {
 	struct connect_arg a = {.from = from};
 	struct control_act act = {.run = run_connect, .arg = &a, .kind = "connected"};
+	const struct connection_row *was;
 	const struct source_row *s;
 	const struct destination_row *d;
 	struct world w;
@@ -319,6 +320,12 @@ json_t *connection_create(struct control_call *c, const char *source, const char
 		goto out;
 	a.source_id = s->id;
 	a.destination_id = d->id;
+	was = world_connection(&w, s->id, d->id);
+	if (was && !from && (!schema || strcmp(schema, was->schema) == 0)) {
+		/* as it is asked for: a script may say it again */
+		v = json_pack("{s:s, s:s, s:s, s:I}", "source", s->name, "destination", d->name, "schema", was->schema, "jobs", (json_int_t)0);
+		goto out;
+	}
 	a.schema = schema ? schema : s->name;
 	if (check_schema(&w, d, s->id, a.schema, e))
 		goto out;

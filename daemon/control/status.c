@@ -254,10 +254,12 @@ static json_t *import_json(struct control *ct, const struct snapshot *s)
 {
 	struct err why = ERR_INIT;
 	bool open = queue_writable(ct->parts.queue, &why);
+	char url[64];
 
-	return json_pack("{s:s, s:f, s:I, s:I, s:o}", "state", atomic_load(&ct->stopping) ? "stopping" : open ? "open" : "full", "rate", s->in_rate, "refused",
-		(json_int_t)metric_get(import_refused_total), "unavailable", (json_int_t)metric_get(import_unavailable_total), "why",
-		open ? json_null() : text_json(why.text));
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", ct->parts.import ? import_port(ct->parts.import) : 0);
+	return json_pack("{s:s, s:s, s:f, s:I, s:I, s:o}", "state", atomic_load(&ct->stopping) ? "stopping" : open ? "open" : "full", "url", url, "rate",
+		s->in_rate, "refused", (json_int_t)metric_get(import_refused_total), "unavailable", (json_int_t)metric_get(import_unavailable_total),
+		"why", open ? json_null() : text_json(why.text));
 }
 
 static json_t *queue_json(struct control *ct, const struct snapshot *s)

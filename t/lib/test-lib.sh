@@ -65,9 +65,9 @@ unlike() { # NAME REGEX SEEN
 	if [[ ! $3 =~ $2 ]]; then pass "$1"; else fail "$1" "not wanted: /$2/"$'\n'"seen:       $3"; fi
 }
 ok() { # NAME COMMAND...: passes when it exits 0
-	local name=$1 said
+	local name=$1
 	shift
-	if said=$("$@" 2>&1); then pass "$name"; else fail "$name" "$* failed:"$'\n'"$(tail -n 20 <<<"$said")"; fi
+	if "$@" >"$T/said" 2>&1; then pass "$name"; else fail "$name" "$* failed:"$'\n'"$(tail -n 20 "$T/said")"; fi
 }
 # COMMAND...: sets rc, out and err
 run() {
