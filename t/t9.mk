@@ -1,2 +1,7 @@
 # family t9: check_PROGRAMS += t/unit/9NNN-name.tap (with _SOURCES, _LDADD), dist_check_SCRIPTS += t/sh/t9NNN-name.t
-EXTRA_DIST += t/lib/flights.py t/lib/parts.sh t/lib/pusher.py
+EXTRA_DIST += t/lib/flights.py t/lib/parts.sh t/lib/pusher.py t/lib/pipeline.sh t/lib/cutdisk.sh
+dist_check_SCRIPTS += t/sh/t9010-crashpoints.t t/sh/t9011-kills.t t/sh/t9020-powercut.t
+# rounds of power cuts and of disks that refuse, through the whole chain
+.PHONY: faults
+faults: all
+	for t in t9020-powercut t9021-refusing; do ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/$$t.t || exit 1; done

@@ -22,8 +22,9 @@
 struct sums {
 	uint32_t source_id;
 	char *table;
-	uint64_t accepted;   /* all, trimmed ones too */
-	uint64_t since_start; /* from where this run's streamery began to read */
+	uint64_t accepted;    /* all, trimmed ones too */
+	uint64_t since_base;  /* from where the streamery was when the sums were begun */
+	uint64_t seen_base;   /* what it had seen then */
 	/* of the snapshot under way */
 	uint64_t seen, held;
 	int64_t oldest;
@@ -33,9 +34,9 @@ struct sums {
 struct snap_history {
 	pthread_mutex_t lock; /* guards all below, for the whole of a snapshot */
 	struct map tables;    /* struct sums */
-	bool based;
+	bool based;		   /* accepted holds what was trimmed, and read_to is set */
+	bool placed;		   /* since_base and seen_base are set */
 	uint64_t read_to, stream_start;
-	bool stream_known;
 	struct map flows; /* struct hist, by pair and by destination */
 	uint64_t round;
 	int64_t difference; /* the last one that stood still */
@@ -94,7 +95,7 @@ static void add_new(uint32_t source_id, struct str table, uint64_t records, uint
 
 	(void)lines;
 	s->accepted += records;
-	s->since_start += records;
+	s->since_base += records;
 }
 
 static void add_old(uint32_t source_id, struct str table, uint64_t records, uint64_t lines, void *arg)
@@ -103,26 +104,29 @@ static void add_old(uint32_t source_id, struct str table, uint64_t records, uint
 	sums_of(arg, source_id, table)->accepted += records;
 }
 
-static void add_since_start(uint32_t source_id, struct str table, uint64_t records, uint64_t lines, void *arg)
+static void add_since_base(uint32_t source_id, struct str table, uint64_t records, uint64_t lines, void *arg)
 {
 	(void)lines;
-	sums_of(arg, source_id, table)->since_start += records;
+	sums_of(arg, source_id, table)->since_base += records;
 }
 
-static void forget_start(struct str key, void *value, void *arg)
+static void forget_one(struct str key, void *value, void *arg)
 {
+	struct sums *s = value;
+
 	(void)key;
 	(void)arg;
-	((struct sums *)value)->since_start = 0;
+	s->accepted = s->since_base = s->seen_base = 0;
 }
 
-/* Once: what was trimmed, as the state knows it, and the point from which the queue itself is asked. */
-static int take_base(struct snap_history *h, struct db *db, struct err *e)
+/* What was trimmed, as the state knows it, and the point from which the queue itself is asked. */
+static int take_base(struct snap_history *h, struct db *db, struct queue *q, struct err *e)
 {
 	struct tally_row *rows = NULL;
-	uint64_t before, after;
+	uint64_t before, after, begin;
 	size_t n;
 
+	map_each(&h->tables, forget_one, NULL);
 	do {
 		if (db_trim_point(db, 0, &before, e) || db_tally_list(db, 0, TALLY_MAX, &rows, &n, e))
 			return -1;
@@ -130,32 +134,14 @@ static int take_base(struct snap_history *h, struct db *db, struct err *e)
 			sums_of(h, (uint32_t)rows[k].source_id, str_c(rows[k].table))->accepted = rows[k].accepted_base;
 		tally_list_free(rows, n);
 		rows = NULL;
+		begin = queue_begin(q, 0);
 		if (db_trim_point(db, 0, &after, e))
 			return -1;
 	} while (before != after);
-	h->read_to = before;
+	/* a gap between the offsets holds nothing */
+	h->read_to = MAX(before, begin);
 	h->based = true;
-	return 0;
-}
-
-static int read_queue(struct snap_history *h, struct queue *q, uint64_t stream_start, struct err *e)
-{
-	uint64_t end = queue_end(q, 0);
-
-	if (!h->stream_known || h->stream_start != stream_start) {
-		map_each(&h->tables, forget_start, NULL);
-		/* below it only `accepted` counts; above it both */
-		if (stream_start > h->read_to && queue_tally(q, 0, h->read_to, MIN(stream_start, end), add_old, h, e))
-			return -1;
-		if (stream_start < h->read_to && queue_tally(q, 0, stream_start, h->read_to, add_since_start, h, e))
-			return -1;
-		h->read_to = MAX(h->read_to, MIN(stream_start, end));
-		h->stream_start = stream_start;
-		h->stream_known = true;
-	}
-	if (end > h->read_to && queue_tally(q, 0, h->read_to, end, add_new, h, e))
-		return -1;
-	h->read_to = MAX(h->read_to, end);
+	h->placed = false;
 	return 0;
 }
 
@@ -180,6 +166,54 @@ static bool same_counts(const struct stream_counts *a, const struct stream_count
 		if (a->c[k].source_id != b->c[k].source_id || a->c[k].seen != b->c[k].seen || a->c[k].held != b->c[k].held)
 			return false;
 	return true;
+}
+
+/* Below where the streamery is only `accepted` counts; above it both. */
+static int place_sums(struct snap_history *h, struct queue *q, const struct stream_counts *c, uint64_t end, struct err *e)
+{
+	uint64_t at = MIN(c->next, end);
+
+	if (at > h->read_to && queue_tally(q, 0, h->read_to, at, add_old, h, e))
+		return -1;
+	if (at < h->read_to && queue_tally(q, 0, at, h->read_to, add_since_base, h, e))
+		return -1;
+	for (size_t k = 0; k < c->n; k++)
+		sums_of(h, (uint32_t)c->c[k].source_id, str_c(c->c[k].table))->seen_base = c->c[k].seen;
+	h->read_to = MAX(h->read_to, at);
+	h->stream_start = c->start;
+	h->placed = true;
+	return 0;
+}
+
+static int read_new(struct snap_history *h, struct db *db, struct queue *q, const struct stream_counts *c, struct err *e)
+{
+	uint64_t end = queue_end(q, 0), from;
+
+	do {
+		if (!h->based && take_base(h, db, q, e))
+			return -1;
+		from = h->read_to;
+		if (!h->placed && place_sums(h, q, c, end, e))
+			return -1;
+		if (end > h->read_to && queue_tally(q, 0, h->read_to, end, add_new, h, e))
+			return -1;
+		h->read_to = MAX(h->read_to, end);
+		h->based = queue_begin(q, 0) <= from;
+	} while (!h->based);
+	return 0;
+}
+
+/* What was trimmed off the queue before it was added up here is missing in the sums: they are begun anew. So they are after a rewind. */
+static int read_queue(struct snap_history *h, struct db *db, struct queue *q, const struct stream_counts *c, struct err *e)
+{
+	int rc;
+
+	if (h->placed && h->stream_start != c->start)
+		h->based = false;
+	rc = read_new(h, db, q, c, e);
+	if (rc)
+		h->based = false; /* half of it may be added */
+	return rc;
 }
 
 static void clear_one(struct str key, void *value, void *arg)
@@ -207,7 +241,8 @@ static void place_counts(struct snap_history *h, const struct stream_counts *c)
 
 static uint64_t queued_of(const struct sums *s)
 {
-	uint64_t unread = s->since_start > s->seen ? s->since_start - s->seen : 0;
+	uint64_t read = s->seen > s->seen_base ? s->seen - s->seen_base : 0;
+	uint64_t unread = s->since_base > read ? s->since_base - read : 0;
 
 	return unread + s->held;
 }
@@ -364,10 +399,8 @@ static int look(struct control *ct, struct db *db, struct snapshot *out, bool *s
 	size_t n = 0;
 	int rc = -1;
 
-	if (!h->based && take_base(h, db, e))
-		return -1;
 	read_stream(ct, &before);
-	if (db_tally_list(db, 0, TALLY_MAX, &rows, &n, e) || read_queue(h, ct->parts.queue, before.start, e))
+	if (db_tally_list(db, 0, TALLY_MAX, &rows, &n, e) || read_queue(h, db, ct->parts.queue, &before, e))
 		goto out;
 	read_stream(ct, &after);
 	*still = commits == metric_get(state_commits_total) && same_counts(&before, &after);

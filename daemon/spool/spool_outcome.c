@@ -75,7 +75,7 @@ static int64_t delay_of(const struct spool *s, const struct dest *d, const struc
 		first = DIED_FIRST;
 	else if (strcmp(ev->class, "config") == 0)
 		first = c->backoff_first * CONFIG_FACTOR;
-	delay = backoff_delay(first, MAX(c->backoff_max, first), attempts, id);
+	delay = backoff_delay(first, c->backoff_max, attempts, id);
 	return MAX(delay, ev->retry_after);
 }
 

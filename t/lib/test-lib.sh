@@ -164,10 +164,12 @@ kill_stitchd() { # -9
 	wait "$pid" 2>/dev/null
 	return 0
 }
-await_death() { # SECONDS: until stitchd ends by itself; prints its exit status (137: killed)
+await_death() { # SECONDS: until stitchd ends by itself; sets rc to its exit status (137: killed)
+	rc=alive
 	wait_for "$1" 'gone "$stitchd_pid"' || return 1
-	wait "$stitchd_pid"
-	echo $?
+	wait "$stitchd_pid" 2>/dev/null
+	rc=$?
+	stitchd_pid=
 }
 
 ctl() { "$BUILD/stitchctl" --socket "$SOCK" "$@"; }
