@@ -18,7 +18,7 @@ check_PROGRAMS += t/unit/5002-config.tap
 t_unit_5002_config_tap_SOURCES = t/unit/5002-config.c
 t_unit_5002_config_tap_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 t_unit_5002_config_tap_LDADD = $(DAEMON_TEST_LIBS)
-dist_check_SCRIPTS += t/sh/t5002-state-anew.t
+dist_check_SCRIPTS += t/sh/t5002-state-anew.t t/sh/t5003-state-full.t
 # the data of state.db: a state in memory, cuts and loads in short words
 DATA_TEST_SOURCES = t/lib/dtest.c t/lib/dtest.h
 check_PROGRAMS += t/unit/5013-tally.tap

@@ -17,6 +17,7 @@
 
 #define ATTEMPTS 5
 #define BUSY_MS 2000
+#define LOG_BYTES (4 << 20)
 
 int state_setup(struct db *db, bool in_memory, struct err *e)
 {
@@ -131,6 +132,31 @@ static struct db *attempt(const char *path, const char *wal, struct err *e)
 	return NULL;
 }
 
+/* The log gets its blocks before they are needed: on a full disk a pause and its audit line can be written still (a hundred or so of them), and a commit into blocks
+ * that are there needs no journal of the file system. Zeros are no log to SQLite; it begins at the front. */
+static int grow_log(struct db *db, struct err *e)
+{
+	static const char zeros[65536];
+	sqlite3_file *f = NULL;
+	sqlite3_int64 at = 0;
+	int rc = sqlite3_file_control(db->h, "main", SQLITE_FCNTL_JOURNAL_POINTER, &f);
+
+	if (rc == SQLITE_OK)
+		rc = f && f->pMethods ? f->pMethods->xFileSize(f, &at) : SQLITE_INTERNAL;
+	for (; rc == SQLITE_OK && at < LOG_BYTES; at += (sqlite3_int64)sizeof(zeros))
+		rc = f->pMethods->xWrite(f, zeros, sizeof(zeros), at);
+	if (rc == SQLITE_FULL) {
+		log_warn("the disk is full: state.db has no room kept for its log");
+		rc = SQLITE_OK;
+	}
+	if (rc == SQLITE_OK)
+		rc = f->pMethods->xSync(f, SQLITE_SYNC_NORMAL);
+	if (rc == SQLITE_OK)
+		return 0;
+	file_sync_failed();
+	return err_set(e, ERR_IO, "state.db: room for its log: %s", sqlite3_errstr(rc));
+}
+
 struct db *state_cold_open(const char *dir, const char *path, struct err *e)
 {
 	char *wal = xasprintf("%s-wal", path);
@@ -149,7 +175,7 @@ struct db *state_cold_open(const char *dir, const char *path, struct err *e)
 		}
 	}
 	/* the folder again: -wal was made by SQLite, which does not check its own sync of it */
-	if (db && (state_migrate(db, e) || file_sync_dir(dir, e))) {
+	if (db && (state_migrate(db, e) || grow_log(db, e) || file_sync_dir(dir, e))) {
 		db_close(db);
 		db = NULL;
 	}
