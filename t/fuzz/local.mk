@@ -82,6 +82,17 @@ t_fuzz_queue_log_LDADD = $(QUEUE_TEST_LIBS)
 t_fuzz_queue_log_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
+FUZZ_TARGETS += table-schema
+check_PROGRAMS += t/fuzz/table-schema.tap
+t_fuzz_table_schema_tap_SOURCES = t/fuzz/replay.c t/fuzz/table-schema.c
+t_fuzz_table_schema_tap_LDADD = $(DAEMON_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/table-schema
+t_fuzz_table_schema_SOURCES = t/fuzz/table-schema.c
+t_fuzz_table_schema_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_table_schema_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 .PHONY: fuzz
 fuzz:
 	for t in $(FUZZ_TARGETS); do $(MAKE) t/fuzz/$$t && mkdir -p t/fuzz/found/$$t && \

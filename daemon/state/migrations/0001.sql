@@ -148,7 +148,7 @@ CREATE TABLE batch (
 	done INTEGER NOT NULL DEFAULT 0, -- since when all its destinations have it; 0: not yet
 	deleted INTEGER NOT NULL DEFAULT 0 -- the file
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX batch_place ON batch (partition, first_offset);
+CREATE INDEX batch_place ON batch (partition, first_offset, unclaimed, created, done);
 CREATE INDEX batch_table ON batch (table_id, partition, first_offset);
 CREATE INDEX batch_end ON batch (partition, last_offset);
 CREATE INDEX batch_open ON batch (partition, first_offset) WHERE done = 0 AND unclaimed = 0;
