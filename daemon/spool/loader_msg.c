@@ -167,10 +167,19 @@ static int count_of(json_t *o, const char *key, uint64_t *out)
 	return 0;
 }
 
+static int figures_of(json_t *o, struct load_result *r)
+{
+	uint64_t attempt;
+
+	if (count_of(o, "rows", &r->rows) || count_of(o, "rejected", &r->rejected) || count_of(o, "attempt", &attempt) || attempt > UINT32_MAX)
+		return -1;
+	r->attempt = (uint32_t)attempt;
+	return 0;
+}
+
 int loader_event_done(struct spool_event *ev, json_t *result, struct err *e)
 {
 	json_t *list = json_object_get(result, "batches"), *v;
-	uint64_t attempt;
 	size_t k;
 
 	if (!json_is_array(list) || !json_array_size(list))
@@ -181,10 +190,8 @@ int loader_event_done(struct spool_event *ev, json_t *result, struct err *e)
 	{
 		struct load_result *r = &ev->results[k];
 
-		if (batch_id_of(json_object_get(v, "id"), r->batch_id) || count_of(v, "rows", &r->rows) || count_of(v, "rejected", &r->rejected) ||
-			count_of(v, "attempt", &attempt) || attempt > UINT32_MAX)
+		if (batch_id_of(json_object_get(v, "id"), r->batch_id) || figures_of(v, r))
 			return bad(e, "id, rows, rejected and attempt of a batch");
-		r->attempt = (uint32_t)attempt;
 		r->already = json_is_true(json_object_get(v, "already"));
 	}
 	return 0;
@@ -196,10 +203,11 @@ int loader_event_discarded(struct spool_event *ev, json_t *result, struct err *e
 
 	if (!json_is_boolean(v))
 		return bad(e, "was_loaded");
-	ev->was_loaded = json_is_true(v);
-	if (ev->was_loaded && (count_of(result, "rows", &ev->done_rows) || count_of(result, "rejected", &ev->done_rejected)))
-		return bad(e, "rows and rejected");
-	return 0;
+	if (!json_is_true(v))
+		return 0;
+	ev->results = xcalloc(1, sizeof(*ev->results));
+	ev->n_results = 1;
+	return figures_of(result, &ev->results[0]) ? bad(e, "rows, rejected and attempt") : 0;
 }
 
 static char *text_of(json_t *o, const char *key)

@@ -81,7 +81,7 @@ static void tx_done(struct spool *s, struct spool_tx *t, struct now now)
 	struct dest *d;
 	struct slot *sl = slot_of(s, t->destination_id, t->slot, &d);
 
-	s->in_state--;
+	LIST_REMOVE(t, sent);
 	/* a destination is dropped only while nothing is on its way */
 	assert(d && sl);
 	if (t->op == OP_BEGIN) {
@@ -231,10 +231,12 @@ static void publish(struct spool *s)
 {
 	struct spool_running *list = NULL, *old;
 	size_t n = 0;
-	int busy = (int)s->in_state;
+	int busy = 0;
 	struct spool_tx *t;
 	struct dest *d;
 
+	LIST_FOREACH(t, &s->in_state, sent)
+		busy++;
 	STAILQ_FOREACH(t, &s->retries, link)
 		busy++;
 	TAILQ_FOREACH(d, &s->dests, link) {
@@ -316,6 +318,7 @@ struct spool *spool_new(const struct spool_config *c, struct state *state, struc
 	s->pause_ends = NEVER;
 	TAILQ_INIT(&s->dests);
 	STAILQ_INIT(&s->retries);
+	LIST_INIT(&s->in_state);
 	pthread_mutex_init(&s->lock, NULL);
 	return s;
 }
@@ -330,18 +333,31 @@ struct stage *spool_stage(struct spool *s)
 	return &s->stage;
 }
 
+/* A transaction that is still with the state: let the state end it if its thread is gone, or learn that a crash has dropped it. */
 static void drop_mail(struct spool *s)
 {
+	struct stage *st = state_stage(s->state);
 	struct msg *m, *next;
+	struct spool_tx *t;
+
+	if (!LIST_EMPTY(&s->in_state) && !st->running && !state_broken(s->state))
+		st->ops->step(st->self, now_get());
 
 	for (m = mailbox_take(s->stage.mb, SIZE_MAX, SIZE_MAX); m; m = next) {
 		next = m->next;
-		if (m->kind == SPOOL_MSG_TX)
-			spool_tx_free(container_of(m, struct spool_tx, tx.msg));
-		else if (m->kind >= SPOOL_EV_OPENED)
+		if (m->kind == SPOOL_MSG_TX) {
+			t = container_of(m, struct spool_tx, tx.msg);
+			LIST_REMOVE(t, sent);
+			spool_tx_free(t);
+		} else if (m->kind >= SPOOL_EV_OPENED)
 			spool_event_free(container_of(m, struct spool_event, msg));
 		else
 			free(container_of(m, struct command, msg));
+	}
+	/* a broken state may still hold them; the process starts anew then */
+	while (!state_broken(s->state) && (t = LIST_FIRST(&s->in_state))) {
+		LIST_REMOVE(t, sent);
+		spool_tx_free(t);
 	}
 }
 

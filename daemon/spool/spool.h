@@ -20,7 +20,7 @@ struct spool_event {
 	struct msg msg; /* kind = SPOOL_EV_* */
 	int64_t destination_id, load_id;
 	unsigned slot;			   /* which loader of the destination */
-	struct load_result *results; size_t n_results;	/* DONE */
+	struct load_result *results; size_t n_results;	/* DONE, DISCARDED */
 	struct reject_row *rejects; size_t n_rejects;	/* REJECT: loader waits until port->rejects_stored */
 	char class[16];			   /* FAILED, GONE: transient, config, data, corrupt */
 	char text[600], batch[BATCH_ID_LEN];
@@ -28,7 +28,7 @@ struct spool_event {
 	bool at_open;			   /* FAILED: it could not even connect, so no other table can be loaded either */
 	bool fresh;			   /* GONE: it had not finished a job yet */
 	uint64_t rows, bytes;		   /* PROGRESS */
-	bool was_loaded; uint64_t done_rows, done_rejected; int64_t job_id; /* DISCARDED */
+	int64_t job_id;			   /* DISCARDED; it was loaded when there is a result */
 };
 void spool_event_free(struct spool_event *ev);
 

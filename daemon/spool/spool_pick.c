@@ -398,7 +398,7 @@ int64_t spool_pick(struct spool *s, struct now now)
 
 	for (d = TAILQ_FIRST(&s->dests); d; d = after) {
 		after = TAILQ_NEXT(d, link);
-		if (d->deleted && !used_slots(s, d) && !s->in_state && STAILQ_EMPTY(&s->retries)) {
+		if (d->deleted && !used_slots(s, d) && LIST_EMPTY(&s->in_state) && STAILQ_EMPTY(&s->retries)) {
 			TAILQ_REMOVE(&s->dests, d, link);
 			spool_dest_free(d);
 			continue;

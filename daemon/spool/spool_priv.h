@@ -73,6 +73,7 @@ enum spool_op { OP_BEGIN, OP_REJECT, OP_DONE, OP_FAILED, OP_DISCARDED, OP_OUTCOM
 struct spool_tx {
 	struct state_tx tx;
 	STAILQ_ENTRY(spool_tx) link; /* in the retry list */
+	LIST_ENTRY(spool_tx) sent;   /* while it is with the state */
 	struct spool *spool;
 	enum spool_op op;
 	int64_t destination_id, table_id, load_id, job_id;
@@ -110,7 +111,7 @@ struct spool {
 	bool config_read;
 	int64_t config_again, pause_ends; /* mono; real */
 	STAILQ_HEAD(, spool_tx) retries;
-	unsigned in_state; /* transactions on their way */
+	LIST_HEAD(, spool_tx) in_state; /* transactions on their way */
 	void (*on_idle)(void *arg, int64_t source_id, bool idle);
 	void *on_idle_arg;
 	/* any thread */

@@ -40,7 +40,7 @@ static int run_op(struct db *db, struct spool_tx *t, struct err *e)
 	case OP_FAILED:
 		return db_load_failed(db, t->load_id, t->class, t->text, t->batch, t->at, t->not_before, e);
 	case OP_DISCARDED:
-		return db_job_discarded(db, t->job_id, ev->was_loaded, ev->done_rows, ev->done_rejected, t->at, e);
+		return db_job_discarded(db, t->job_id, ev->n_results ? &ev->results[0] : NULL, t->at, e);
 	case OP_OUTCOME:
 		break;
 	}
@@ -120,7 +120,7 @@ void spool_tx_submit(struct spool *s, struct spool_tx *t, struct now now)
 	if (state_submit(s->state, &t->tx))
 		later(s, t, now);
 	else
-		s->in_state++;
+		LIST_INSERT_HEAD(&s->in_state, t, sent);
 }
 
 bool spool_tx_again(struct spool *s, struct spool_tx *t, struct now now)

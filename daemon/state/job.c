@@ -299,20 +299,21 @@ out:
 
 /* --- discard --- */
 
-/* To its end; figures as far as they are known. */
-static int end_job(struct db *db, const struct job_row *j, enum job_state state, uint64_t rows, uint64_t rejected, int64_t now, struct err *e)
+/* To its end: done as the destination's ledger says, or discarded, and then whatever any attempt rejected is void. */
+static int end_job(struct db *db, const struct job_row *j, const struct load_result *loaded, int64_t now, struct err *e)
 {
 	struct q q;
 
 	if (q_begin(&q, db,
 		    "UPDATE job SET state = ?1, rows = ?2, rejected = ?3, counted_rejected = min(?3, counted), error_class = '', error = '', updated = ?4 WHERE id = ?5", e))
 		return -1;
-	q_i64(&q, state);
-	q_u64(&q, rows);
-	q_u64(&q, rejected);
+	q_i64(&q, loaded ? JOB_DONE : JOB_DISCARDED);
+	q_u64(&q, loaded ? loaded->rows : 0);
+	q_u64(&q, loaded ? loaded->rejected : 0);
 	q_i64(&q, now);
 	q_i64(&q, j->id);
-	if (q_run(&q, e) || (j->load_id && db_load_end_empty(db, j->load_id, now, e)))
+	if (q_run(&q, e) || (j->load_id && db_load_end_empty(db, j->load_id, now, e)) ||
+		db_rejects_keep(db, j->destination_id, j->batch_id, loaded ? (int64_t)loaded->attempt : -1, e))
 		return -1;
 	return db_batch_settle(db, j->batch_id, now, e);
 }
@@ -344,14 +345,14 @@ int db_job_discard(struct db *db, int64_t id, int64_t now, bool *done, struct er
 	else if (j.state == JOB_DONE)
 		rc = err_set(e, ERR_STATE, "job %" PRId64 " is loaded already", id);
 	else if (!j.attempts && !j.load_id)
-		rc = end_job(db, &j, JOB_DISCARDED, 0, 0, now, e);
+		rc = end_job(db, &j, NULL, now, e);
 	if (!rc && !j.attempts && !j.load_id)
 		*done = true;
 	job_row_free(&j);
 	return rc;
 }
 
-int db_job_discarded(struct db *db, int64_t id, bool was_loaded, uint64_t rows, uint64_t rejected, int64_t now, struct err *e)
+int db_job_discarded(struct db *db, int64_t id, const struct load_result *loaded, int64_t now, struct err *e)
 {
 	struct job_row j;
 	int rc = 0;
@@ -361,7 +362,7 @@ int db_job_discarded(struct db *db, int64_t id, bool was_loaded, uint64_t rows, 
 	if (j.state == JOB_ACTIVE)
 		rc = err_set(e, ERR_STATE, "job %" PRId64 " is being loaded", id);
 	else if (j.state != JOB_DONE && j.state != JOB_DISCARDED)
-		rc = end_job(db, &j, was_loaded ? JOB_DONE : JOB_DISCARDED, rows, rejected, now, e);
+		rc = end_job(db, &j, loaded, now, e);
 	job_row_free(&j);
 	return rc;
 }

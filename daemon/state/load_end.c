@@ -89,6 +89,18 @@ static int end_load(struct db *db, int64_t load_id, const char *outcome, int64_t
 	return q_run(&q, e);
 }
 
+int db_rejects_keep(struct db *db, int64_t destination_id, const char *batch_id, int64_t attempt, struct err *e)
+{
+	struct q q;
+
+	if (q_begin(&q, db, "DELETE FROM rejected WHERE destination_id = ? AND batch_id = ? AND attempt <> ?", e))
+		return -1;
+	q_i64(&q, destination_id);
+	q_text(&q, batch_id);
+	q_i64(&q, attempt);
+	return q_run(&q, e);
+}
+
 static int job_done(struct db *db, int64_t job_id, int64_t destination_id, const struct load_result *r, int64_t now, struct err *e)
 {
 	struct q q;
@@ -103,12 +115,7 @@ static int job_done(struct db *db, int64_t job_id, int64_t destination_id, const
 	q_i64(&q, r->attempt);
 	q_i64(&q, now);
 	q_i64(&q, job_id);
-	if (q_run(&q, e) || q_begin(&q, db, "DELETE FROM rejected WHERE destination_id = ? AND batch_id = ? AND attempt <> ?", e))
-		return -1;
-	q_i64(&q, destination_id);
-	q_text(&q, r->batch_id);
-	q_i64(&q, r->attempt);
-	if (q_run(&q, e))
+	if (q_run(&q, e) || db_rejects_keep(db, destination_id, r->batch_id, r->attempt, e))
 		return -1;
 	return db_batch_settle(db, r->batch_id, now, e);
 }

@@ -128,7 +128,7 @@ int db_job_hold(struct db *db, int64_t id, bool hold, const char *reason, int64_
 int db_job_replay(struct db *db, int64_t id, int64_t now, int64_t *new_id, struct err *e) MUST_CHECK; /* W */
 /* Never in a load: discarded at once (*done true). In a load before: *done false; the spool asks the loader (load.discard) and then calls db_job_discarded. */
 int db_job_discard(struct db *db, int64_t id, int64_t now, bool *done, struct err *e) MUST_CHECK; /* W */
-int db_job_discarded(struct db *db, int64_t id, bool was_loaded, uint64_t rows, uint64_t rejected, int64_t now, struct err *e) MUST_CHECK; /* W */
+int db_job_discarded(struct db *db, int64_t id, const struct load_result *loaded /* NULL: it was not */, int64_t now, struct err *e) MUST_CHECK; /* W */
 int db_reject_list(struct db *db, int64_t job_id, unsigned limit, struct reject_row **out, size_t *n, struct err *e) MUST_CHECK;
 /* Make everything deferred of a destination due now (resume, flush, changed settings). destination 0: all. */
 int db_retry_now(struct db *db, int64_t destination_id, int64_t now, struct err *e) MUST_CHECK; /* W */

@@ -28,6 +28,8 @@ int db_job_newest(struct db *db, const char *batch_id, int64_t destination_id, i
 
 /* --- load.c --- */
 /* A load without a job that could still be done is over. */
+/* Of the records that a destination rejected of a batch only this attempt's are kept (-1: none). */
+int db_rejects_keep(struct db *db, int64_t destination_id, const char *batch_id, int64_t attempt, struct err *e) MUST_CHECK; /* W */
 int db_load_end_empty(struct db *db, int64_t load_id, int64_t now, struct err *e) MUST_CHECK; /* W */
 
 #endif

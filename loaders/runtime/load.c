@@ -475,5 +475,6 @@ json_t *load_discard(struct loader *l, struct job *j, struct err *e)
 		l->ops->rollback(l->self);
 		return NULL;
 	}
-	return json_pack("{s:b, s:I, s:I}", "was_loaded", was_loaded, "rows", (json_int_t)row.rows, "rejected", (json_int_t)row.rejected);
+	return json_pack("{s:b, s:I, s:I, s:I}", "was_loaded", was_loaded, "rows", (json_int_t)row.rows, "rejected", (json_int_t)row.rejected, "attempt",
+		(json_int_t)row.attempt);
 }

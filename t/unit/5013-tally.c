@@ -589,7 +589,7 @@ static void discard(void)
 	if (!done) {
 		uint64_t rejected = was ? dice(3) : 0;
 
-		MUST(db_job_discarded(db, j, was, 5, rejected, now, &err));
+		MUST(db_job_discarded(db, j, was ? &(struct load_result){.rows = 5, .rejected = rejected} : NULL, now, &err));
 		job[j].state = was ? JOB_DONE : JOB_DISCARDED;
 		job[j].rejected = rejected;
 	}
