@@ -5,3 +5,12 @@ dist_check_SCRIPTS += t/sh/t9010-crashpoints.t t/sh/t9011-kills.t t/sh/t9020-pow
 .PHONY: faults
 faults: all
 	for t in t9020-powercut t9021-refusing; do ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/$$t.t || exit 1; done
+# the simulator: make sim SEEDS=100000
+check_PROGRAMS += t/sim/sim.tap
+t_sim_sim_tap_SOURCES = t/sim/sim.c t/sim/sim.h t/sim/world.c t/sim/send.c t/sim/dest.c t/sim/check.c t/sim/history.c t/sim/fixed.c
+t_sim_sim_tap_LDADD = $(DAEMON_TEST_LIBS)
+t_sim_sim_tap_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=db_cut
+.PHONY: sim
+sim: t/sim/sim.tap
+	t/sim/sim.tap --seeds $${FIRST:-1} $${SEEDS:-20000}
+dist_check_SCRIPTS += t/sh/t9001-flights.t
