@@ -86,7 +86,7 @@ int once_print(const char *path, bool as_json)
 		rc = strcmp(state, "ok") == 0 ? 0 : strcmp(state, "warn") == 0 ? 10 : 20;
 		if (!as_json)
 			print_text(s);
-		else if (json_dumpf(s, stdout, JSON_COMPACT) || puts("") == EOF)
+		else if (json_dumpf(s, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15)) || puts("") == EOF)
 			rc = 1;
 	}
 	json_decref(s);

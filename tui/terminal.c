@@ -35,6 +35,7 @@ bool terminal_extends(void)
 
 int terminal_check(void)
 {
+	bool moves = false;
 	int rc;
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
@@ -42,7 +43,11 @@ int terminal_check(void)
 		return -1;
 	}
 	/* initscr() would end the program with a riddle */
-	if (setupterm(NULL, STDOUT_FILENO, &rc) == OK && cur_term && cursor_address)
+	if (setupterm(NULL, STDOUT_FILENO, &rc) == OK && cur_term) {
+		moves = cursor_address != NULL;
+		del_curterm(cur_term);
+	}
+	if (moves)
 		return 0;
 	fprintf(stderr, _("stitch-console: the terminal type \"%s\" is not known or cannot move its cursor; set TERM (xterm-256color, linux, vt100), or use --once\n"),
 		getenv("TERM") ? getenv("TERM") : "");

@@ -36,12 +36,16 @@ struct wizard_draft *wizard_draft_new(const char *socket_path)
 
 void wizard_draft_free(struct wizard_draft *d)
 {
-	struct edit *all[] = {&d->source, &d->name, &d->path, &d->host, &d->port, &d->user, &d->password, &d->dbname};
-
 	if (!d)
 		return;
-	for (size_t k = 0; k < ARRAY_LEN(all); k++)
-		edit_free(all[k]);
+	edit_free(&d->source);
+	edit_free(&d->name);
+	edit_free(&d->path);
+	edit_free(&d->host);
+	edit_free(&d->port);
+	edit_free(&d->user);
+	edit_free(&d->password);
+	edit_free(&d->dbname);
 	json_decref(d->test);
 	json_decref(d->sample);
 	explicit_bzero(d->token, sizeof(d->token));

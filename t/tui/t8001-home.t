@@ -1,5 +1,6 @@
 #!/bin/bash
 # What the person on call reads without a key: the worst first, with its cause; in 80x24, 120x40 and 40x10, in ASCII, and the other screens. Saved screens.
+# flavours: plain asan
 . "${STITCH_TOP_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}/t/lib/test-lib.sh"
 . "$top/t/lib/tui-lib.sh"
 

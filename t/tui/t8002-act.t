@@ -1,5 +1,6 @@
 #!/bin/bash
 # Acts: pause with reason and time, resume, replay with its dry run, try now. Enter alone never acts, a pasted y neither; what is called is what was shown.
+# flavours: plain asan
 . "${STITCH_TOP_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}/t/lib/test-lib.sh"
 . "$top/t/lib/tui-lib.sh"
 

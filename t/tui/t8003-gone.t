@@ -1,5 +1,6 @@
 #!/bin/bash
 # The daemon goes and comes back, or hangs: a banner within two seconds, old figures with their age, acts refused, connected again by itself. Two hundred
+# flavours: plain asan
 # resizes, a terminal that vanishes.
 . "${STITCH_TOP_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}/t/lib/test-lib.sh"
 . "$top/t/lib/tui-lib.sh"
