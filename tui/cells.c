@@ -96,7 +96,7 @@ void cells_clean(struct buf *out, struct str s, bool data)
 {
 	unsigned char byte;
 	unsigned marks = MARKS_MAX; /* a mark without a base is shown as an escape */
-	bool blank = false;
+	char last = 'x'; /* 'b': a blank that was something else, ' ': a blank */
 	const char *at;
 	int32_t c;
 
@@ -104,9 +104,11 @@ void cells_clean(struct buf *out, struct str s, bool data)
 		bool space = !data && (c == '\n' || c == '\t' || c == '\r');
 
 		if (space) {
-			if (!blank)
+			if (last == 'x')
 				buf_addc(out, ' ');
 			marks = 0;
+		} else if (c == ' ' && last == 'b') {
+			continue;
 		} else if (c >= 0xfe00 && c <= 0xfe0f) {
 			continue;
 		} else if (c >= 0 && ascii_only && in_ascii(c)) {
@@ -121,7 +123,7 @@ void cells_clean(struct buf *out, struct str s, bool data)
 			if (wcwidth((wchar_t)c) > 0)
 				marks = 0;
 		}
-		blank = space;
+		last = space ? 'b' : c == ' ' ? ' ' : 'x';
 	}
 }
 

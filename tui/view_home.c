@@ -103,6 +103,7 @@ static void title(struct view *v, struct buf *out)
 
 static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 {
+	size_t n = mj_len(s, "destinations"), good = 0;
 	int64_t jobs = mj_int(s, "spool.ready") + mj_int(s, "spool.active") + mj_int(s, "spool.deferred") + mj_int(s, "spool.held");
 
 	switch (stage) {
@@ -125,7 +126,13 @@ static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 		cells_bytes(b, mj_int(s, "spool.bytes"));
 		break;
 	default:
-		buf_addf(b, _("%" PRId64 "/%" PRId64 " up "), mj_int(s, "loaders.up"), mj_int(s, "loaders.total"));
+		/* a destination may have several loaders: what counts is how many destinations can be loaded */
+		for (size_t k = 0; k < n; k++) {
+			const char *state = mj_str(mj_at(s, "destinations", k), "state");
+
+			good += strcmp(state, "failing") != 0 && strcmp(state, "paused") != 0;
+		}
+		buf_addf(b, "%zu/%zu OK ", good, n);
 		cells_rate(b, mj_real(s, "load_rate"));
 		break;
 	}

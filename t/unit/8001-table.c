@@ -33,6 +33,7 @@ static void test_clean(void)
 
 	is_str("plain text", clean("plain text", false), "plain text stays");
 	is_str("a b", clean("a\n\tb", false), "line breaks are one blank in a text");
+	is_str("a b  c", clean("a \n b  c", false), "also with blanks around them; other blanks stay");
 	is_str("a\\n\\tb", clean("a\n\tb", true), "and escaped in data");
 	is_str("\\x1b[31mred\\x07", clean("\033[31mred\a", false), "escape and bell never pass");
 	is_str("\\x9b31m", clean("\xc2\x9b" "31m", false), "neither does the C1 form of CSI");
