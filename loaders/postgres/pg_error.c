@@ -22,7 +22,7 @@ static const struct rule rules[] = {
 	{"23503", ERR_DATA, ""},   /* so does a foreign key of the user's */
 	{"23505", ERR_DATA, ""},   /* and so does a unique index of the user's */
 	{"23P01", ERR_DATA, ""},
-	{"25006", ERR_TRANSIENT, ""}, /* read only: a standby before its promotion */
+	{"25006", ERR_TRANSIENT, "the server is read-only (a standby?)"},
 	{"25P03", ERR_TRANSIENT, ""}, /* idle in transaction for too long */
 	{"25P02", ERR_TRANSIENT, ""},
 	{"28P01", ERR_CONFIG, "correct the settings user and password"},

@@ -9,7 +9,8 @@
  *   batch NAME [VERSION [PARTITION]]           begins a batch; then
  *   entry OFFSET [NS]      a queue record      rec SEQ {data}       recx SEQ EXTRACTED {data}              activate SEQ
  *   gen N                  N flat records of 10 fields, 100 an entry                                         end   writes the file
- *   load NAME...           load.start          flip NAME BYTE       damage its file     lie NAME KEY JSON  change its description in the job
+ *   load NAME...           load.start = start NAME... and await             hangup      end of file on fd 3, and wait for its end
+ *   flip NAME BYTE         damage its file     lie NAME KEY JSON  change its description in the job
  *   kill-after MS          SIGKILL, so long after the next load was asked for (0: never)
  *   attempt N              of the next loads   on-reject answer|kill|fail               discard NAME       sample ROWS   check   call METHOD {params}
  */
@@ -447,7 +448,7 @@ static bool await(int64_t id)
 	}
 }
 
-static void call(const char *method, json_t *params, const int *fds, size_t n)
+static void ask(const char *method, json_t *params, const int *fds, size_t n)
 {
 	struct buf line = BUF_INIT;
 
@@ -456,6 +457,11 @@ static void call(const char *method, json_t *params, const int *fds, size_t n)
 	rpc_request(&line, ++last_id, method, params);
 	json_decref(params);
 	send_line(&line, fds, n);
+}
+
+static void call(const char *method, json_t *params, const int *fds, size_t n)
+{
+	ask(method, params, fds, n);
 	await(last_id);
 }
 
@@ -469,13 +475,12 @@ static json_t *job(void)
 	return p;
 }
 
-static void load(char *names)
+static void start(char *names)
 {
 	json_t *p = job(), *list = json_array();
 	int fds[BATCHES_MAX];
 	size_t n = 0;
 	char *save;
-	struct timespec a, b;
 
 	for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
 		struct batch *bt = batch_named(name);
@@ -484,8 +489,16 @@ static void load(char *names)
 		json_array_append(list, bt->params);
 	}
 	json_object_set_new(p, "batches", list);
+	ask("load.start", p, fds, n);
+}
+
+static void load(char *names)
+{
+	struct timespec a, b;
+
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	call("load.start", p, fds, n);
+	start(names);
+	await(last_id);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	fprintf(stderr, "load took %.3f s\n", (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9);
 }
@@ -636,6 +649,14 @@ static void run(const char *verb, char *rest)
 		call("loader.open", json_pack("{s:i, s:s, s:o}", "protocol", RPC_PROTOCOL, "destination", "test", "settings", parse(rest)), NULL, 0);
 	} else if (strcmp(verb, "load") == 0) {
 		load(rest);
+	} else if (strcmp(verb, "start") == 0) {
+		start(rest);
+	} else if (strcmp(verb, "await") == 0) {
+		await(last_id);
+	} else if (strcmp(verb, "hangup") == 0) {
+		close(sock);
+		sock = -1;
+		reap();
 	} else if (strcmp(verb, "discard") == 0) {
 		discard(rest);
 	} else if (strcmp(verb, "sample") == 0) {
