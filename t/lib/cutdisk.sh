@@ -99,7 +99,7 @@ revive_stitchd() { # it may end by itself while its disk refuses; then it is sta
 rounds_of() {
 	local kind=$1 rounds=$2 fault=$3 r bad=0 before acknowledged=0 t
 	_revived=0
-	start_stitchd "${flags[@]}" && chain || { fail "$kind: a new install"; return; }
+	start_stitchd "${flags[@]}" && { [ -s "$T/token" ] || chain; } || { fail "$kind: a new install"; return; }
 	for ((r = 1; r <= rounds; r++)); do
 		_round_tables=("keyed_$kind$r" "plain_$kind$r")
 		push_flights "${push[@]}"

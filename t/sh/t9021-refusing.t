@@ -1,7 +1,7 @@
 #!/bin/bash
 # The disk under the state folder refuses writes for real (EIO from a FUSE file under a loop device) while flights are pushed: on the log, on state.db, on any data.
 # Then it heals, more is acknowledged, and the power is cut: after the remount every acknowledged record is there and reaches the destination once.
-# ROUNDS=4 of each here; `make faults ROUNDS=100` for more.
+# ROUNDS=3 of each here; `make faults ROUNDS=100` for more.
 . "${STITCH_TOP_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}/t/lib/test-lib.sh"
 . "$top/t/lib/pipeline.sh"
 . "$top/t/lib/cutdisk.sh"
@@ -24,6 +24,6 @@ on_log() { aim_at "$STATE"/queue/*.seg; refuse; }
 on_state() { aim_at "$STATE"/state.db "$STATE"/state.db-wal; refuse; }
 on_any() { aim_at_data; refuse; }
 for kind in log state any; do
-	rounds_of "$kind" "${ROUNDS:-4}" "on_$kind"
+	rounds_of "$kind" "${ROUNDS:-3}" "on_$kind"
 done
 done_testing

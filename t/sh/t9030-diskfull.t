@@ -1,0 +1,50 @@
+#!/bin/bash
+# The disk under the state folder is full (a small tmpfs): 503 with JSON and Retry-After, pause and audit still work, and when the loader runs the chain drains and
+# goes on by itself: nothing is restarted, nothing deleted by hand.
+. "${STITCH_TOP_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}/t/lib/test-lib.sh"
+. "$top/t/lib/pipeline.sh"
+need_root
+need python3 jq curl sqlite3
+mkdir "$T/small"
+mount -t tmpfs -o size=32m tmpfs "$T/small" 2>/dev/null || skip_all "no tmpfs can be mounted here" rightly
+trap 'stop_pushers; kill_stitchd; umount -l "$T/small"; _end' EXIT
+STATE=$T/small/state
+# text that does not compress: 24 MB, of which each byte lies in the queue and in a batch file
+python3 - >"$T/fat.jsonl" <<'PY'
+import base64, random
+r = random.Random(7)
+for i in range(1, 6001):
+    print('{"id": %d, "pad": "%s"}' % (i, base64.b64encode(r.randbytes(3000)).decode()))
+PY
+WANT=$(sha256sum <"$T/fat.jsonl")
+start_stitchd --queue-segment 2M --retention-interval 200ms && chain || bail "no chain"
+ok "the destination is paused" ctl pause destination local --reason "full disk"
+
+rm -f "$T"/journal.*
+pusher fat "$T/fat.jsonl" --key id --batch 50
+wait_for 60 '[ "$(make_batch probe 1 1 | post /v2/import/batch "$(cat "$T/token")")" = 503 ]' && pass "the door shuts" || fail "the door shuts"
+code=$(make_batch probe 2 2 | post /v2/import/batch "$(cat "$T/token")")
+is "503" 503 "$code"
+like "with Retry-After" $'(^|\n)[Rr]etry-[Aa]fter: [0-9]+' "$(cat "$T/headers")"
+is "and JSON" '"ERROR"' "$(jq -c .status "$T/body" 2>&1)"
+is "readyz says so too" 503 "$(curl -s -o /dev/null -w '%{http_code}' "$url/readyz")"
+is "healthz does not" 200 "$(curl -s -o /dev/null -w '%{http_code}' "$url/healthz")"
+# it stays shut, and acts are still possible and written down
+ok "a source can be paused" ctl pause source "$SOURCE" --reason "while it is full"
+ok "and resumed" ctl resume source "$SOURCE"
+is "the audit log has the three acts" "pause.clear pause.set pause.set" "$(ctl --json audit list | jq -r '.[] | .action | select(startswith("pause"))' | sort | paste -sd' ')"
+like "status tells that the door is shut" full "$(ctl --json status | jq -r .import.state)"
+is "the client is not done" yes "$(pushing && echo yes)"
+
+ok "the destination is resumed" ctl resume destination local
+pid=$stitchd_pid
+pushed 120 && pass "the client comes to its end by itself" || fail "the client comes to its end by itself" "$(tail -n 5 "$LOG")"
+settled 60 || fail "everything is loaded"
+is "the same stitchd" "$pid" "$stitchd_pid"
+is "it lives" yes "$(gone "$pid" || echo yes)"
+is "every record is there once" "$WANT" "$(sqlite "$T/local.db" "SELECT '{\"id\": ' || id || ', \"pad\": \"' || pad || '\"}' FROM ${SOURCE}__fat ORDER BY id" | sha256sum)"
+is "the ledger is zero-sum" "" "$(unbalanced)"
+wait_for 20 '[ "$(make_batch probe 3 3 | post /v2/import/batch "$(cat "$T/token")")" = 201 ]' && pass "the door is open again" || fail "the door is open again"
+stop_stitchd
+is "it ends well" 0 $?
+done_testing
