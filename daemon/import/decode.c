@@ -38,6 +38,13 @@ int member_read(struct jscan *s, struct member *m)
 	return 0;
 }
 
+bool member_is(const struct member *m, struct str quoted)
+{
+	if (m->type != J_STRING)
+		return false;
+	return m->escaped ? jscan_string_is(m->raw, str_mem(quoted.ptr + 1, quoted.len - 2)) : str_eq(m->raw, quoted);
+}
+
 int member_i64(const struct member *m, int64_t *out)
 {
 	return m->type == J_INTEGER ? decimal_to_i64(m->raw, out) : -1;
@@ -89,10 +96,9 @@ static int read_message(struct decode *d, struct group *g)
 	}
 	if (t != JSCAN_OBJECT_END)
 		return -1;
-	upsert = m[M_ACTION].type == J_STRING && m[M_DATA].type == J_OBJECT && jscan_string_is(m[M_ACTION].raw, STR("upsert")) &&
-		(m[M_TIME_EXTRACTED].type == J_STRING || m[M_TIME_EXTRACTED].type == J_ABSENT);
-	activate = m[M_ACTION].type == J_STRING && m[M_DATA].type == J_ABSENT && m[M_TIME_EXTRACTED].type == J_ABSENT &&
-		jscan_string_is(m[M_ACTION].raw, STR("activate_version"));
+	upsert = m[M_DATA].type == J_OBJECT && (m[M_TIME_EXTRACTED].type == J_STRING || m[M_TIME_EXTRACTED].type == J_ABSENT) &&
+		member_is(&m[M_ACTION], STR("\"upsert\""));
+	activate = m[M_DATA].type == J_ABSENT && m[M_TIME_EXTRACTED].type == J_ABSENT && member_is(&m[M_ACTION], STR("\"activate_version\""));
 	if (!(upsert || activate) || extra.ptr || (m[M_SEQUENCE].type != J_INTEGER && m[M_SEQUENCE].type != J_BIGNUM)) {
 		validate_message(d->b, d->n, J_OBJECT, m, extra);
 		d->spoilt = true;

@@ -17,6 +17,8 @@ struct member { /* a key that the API knows: its value as sent */
 size_t member_find(const struct jscan *s, const struct str *names, size_t n);
 /* The value after a key, passed. -1: malformed. */
 int member_read(struct jscan *s, struct member *m) MUST_CHECK;
+/* Is it a string that means text, which is given with its quotes? */
+bool member_is(const struct member *m, struct str quoted);
 int member_i64(const struct member *m, int64_t *out) MUST_CHECK; /* -1: no integer, or not in int64 */
 /* Read on to the end, only to know whether the document is well formed. -1: malformed, and refused as that. */
 int decode_rest(struct jscan *s, struct refusal *r) MUST_CHECK;

@@ -121,12 +121,12 @@ static void check_fields(struct push *p, const struct member m[P_N], struct faul
 {
 	bool action = m[P_ACTION].type == J_STRING;
 
-	*upsert = action && jscan_string_is(m[P_ACTION].raw, STR("upsert"));
+	*upsert = member_is(&m[P_ACTION], STR("\"upsert\""));
 	check_table(p->b, &m[P_TABLE_NAME], f);
 	check_sequence(&m[P_SEQUENCE], f);
 	if (!action)
 		fault(f, "action", "can't be blank");
-	else if (!*upsert && !jscan_string_is(m[P_ACTION].raw, STR("switch_view")))
+	else if (!*upsert && !member_is(&m[P_ACTION], STR("\"switch_view\"")))
 		fault(f, "action", "should be upsert or switch_view");
 	if (m[P_TABLE_VERSION].type != J_ABSENT && m[P_TABLE_VERSION].type != J_NULL && m[P_TABLE_VERSION].type != J_INTEGER)
 		fault(f, "table_version", "should be an integer");

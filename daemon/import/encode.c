@@ -25,6 +25,20 @@ static void write_types(struct jwrite *w, const struct group *g)
 	jwrite_object_end(w);
 }
 
+static uint64_t hash_shape(struct intake *b, struct str text)
+{
+	struct shape *s = &b->shapes[text.len % SHAPES];
+
+	if (text.len > SHAPE_MAX)
+		return str_hash(text);
+	if (!str_eq(buf_str(&s->text), text)) {
+		buf_truncate(&s->text, 0);
+		buf_addstr(&s->text, text);
+		s->hash = str_hash(text);
+	}
+	return s->hash;
+}
+
 /* The head line. *shape: hash of key_names, schema, types and version, as they stand in it; *keys: of key_names and version. */
 static void write_head(struct intake *b, const struct group *g, const struct encode_request *q, uint64_t *shape, uint64_t *keys)
 {
@@ -43,7 +57,7 @@ static void write_head(struct intake *b, const struct group *g, const struct enc
 	jwrite_raw(&w, g->schema);
 	write_types(&w, g);
 	jwrite_kv_i64(&w, "table_version", g->table_version);
-	*shape = str_hash(str_mem(b->head.data + from, b->head.len - from));
+	*shape = hash_shape(b, str_mem(b->head.data + from, b->head.len - from));
 	jwrite_kv_i64(&w, "received_at", q->received_at);
 	jwrite_object_end(&w);
 	buf_addc(&b->head, '\n');

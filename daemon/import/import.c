@@ -60,6 +60,7 @@ static int start_worker(struct import *im, struct worker *w, struct err *e)
 
 	w->im = im;
 	SLIST_INIT(&w->free);
+	random_bytes(&w->id_prefix, sizeof(w->id_prefix));
 	w->intake = intake_new();
 	w->auth = auth_new(im->state);
 	w->mhd = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,

@@ -86,6 +86,7 @@ struct worker {
 	struct auth *auth;
 	SLIST_HEAD(, request) free;
 	unsigned n_free;
+	uint64_t id_prefix, id_next; /* request ids of ours: the prefix is random, one per thread and start */
 };
 
 struct import {

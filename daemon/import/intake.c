@@ -110,6 +110,8 @@ void intake_free(struct intake *b)
 	buf_free(&b->frame);
 	buf_free(&b->key);
 	buf_free(&b->violations);
+	for (size_t i = 0; i < SHAPES; i++)
+		buf_free(&b->shapes[i].text);
 	arena_free(b, 0);
 	schema_cache_free(b->schemas);
 	frame_ctx_free(b->zstd);

@@ -72,6 +72,13 @@ struct seen { /* one field of the record being read */
 	uint32_t value;	   /* where the value begins */
 };
 
+#define SHAPES 16u
+#define SHAPE_MAX 8192u
+struct shape { /* a part of a head, and its hash: a sender's requests are mostly of one shape, and comparing is cheaper than hashing */
+	struct buf text;
+	uint64_t hash;
+};
+
 struct arena_chunk;
 struct intake {
 	struct group *groups;
@@ -87,6 +94,7 @@ struct intake {
 	struct buf head, frame, key, violations;
 	unsigned n_violations;
 	struct arena_chunk *arena;
+	struct shape shapes[SHAPES];
 	struct schema_cache *schemas;
 	struct frame_ctx *zstd;
 };

@@ -123,14 +123,16 @@ static void check_type(struct request *r)
 /* Their key, or one of ours: in the queue a request is known by (source, id). */
 static void choose_id(struct request *r)
 {
-	struct str key = header(r, "Idempotency-Key");
-	unsigned char id[16];
-	struct buf hex = BUF_INIT;
+	struct worker *w = r->w;
+	struct str key;
 	const char *value;
 	size_t len;
 
 	if (MHD_lookup_connection_value_n(r->mhd, MHD_HEADER_KIND, "Idempotency-Key", strlen("Idempotency-Key"), &value, &len) == MHD_YES) {
-		bool good = key.len >= 1 && key.len <= FRAME_REQUEST_ID_MAX;
+		bool good;
+
+		key = header(r, "Idempotency-Key");
+		good = key.len >= 1 && key.len <= FRAME_REQUEST_ID_MAX;
 
 		for (size_t i = 0; good && i < key.len; i++)
 			good = key.ptr[i] > ' ' && key.ptr[i] < 0x7f;
@@ -143,11 +145,7 @@ static void choose_id(struct request *r)
 		r->request_id_len = key.len;
 		return;
 	}
-	random_bytes(id, sizeof(id));
-	buf_add_hex(&hex, id, sizeof(id));
-	memcpy(r->request_id, hex.data, hex.len);
-	r->request_id_len = hex.len;
-	buf_free(&hex);
+	r->request_id_len = (size_t)snprintf(r->request_id, sizeof(r->request_id), "%016" PRIx64 "%016" PRIx64, w->id_prefix, ++w->id_next);
 }
 
 void route_check(struct request *r)

@@ -13,6 +13,7 @@
 
 struct schema_cache {
 	struct schema slot[SLOTS + 1]; /* the last one: what is too long to keep */
+	struct schema *last;	       /* the usual one: a sender sends the same again, and comparing is cheaper than hashing */
 };
 
 static void schema_clear(struct schema *s)
@@ -128,9 +129,12 @@ static void read_schema(struct schema *s, struct jscan *j, enum jscan_token t, i
 
 const struct schema *schema_get(struct schema_cache *c, struct str raw)
 {
-	struct schema *s = &c->slot[raw.len > KEEP_MAX ? SLOTS : str_hash(raw) % SLOTS];
+	struct schema *s = c->last;
 	struct jscan j;
 
+	if (s && str_eq(buf_str(&s->text), raw))
+		return s;
+	c->last = s = &c->slot[raw.len > KEEP_MAX ? SLOTS : str_hash(raw) % SLOTS];
 	if (str_eq(buf_str(&s->text), raw))
 		return s;
 	schema_clear(s);
