@@ -27,7 +27,7 @@ ok "and resumed" ctl resume table shop.orders
 fill
 is "nothing is left" 0 "$(df --output=avail -k "$mnt" | tail -n 1 | tr -d ' ')"
 ok "a table is paused all the same" ctl pause table shop.orders --reason full
-is "with an audit line that tells its end" done "$(ctl --json audit list | jq -r '.[0].result')"
+is "with an audit line that tells its end" "done" "$(ctl --json audit list | jq -r '.[0].result')"
 kill_stitchd
 "$BUILD/stitchd" --state-dir "$STATE" --socket "$SOCK" --http "$STITCHD_HTTP" --queue-segment 4M --libexec "$BUILD" >>"$LOG" 2>&1 </dev/null &
 stitchd_pid=$!
