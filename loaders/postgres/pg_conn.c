@@ -13,7 +13,8 @@
 #include "str.h"
 #include "xalloc.h"
 
-#define CONNECT_SECONDS "15"
+#define CONNECT_SECONDS 20 /* stitchd gives a loader 30 */
+#define SILENCE_MAX 1800
 #define TICK_MS 1000
 
 static const char *const setting_names[] = {"host", "port", "user", "password", "dbname", "sslmode"};
@@ -104,14 +105,31 @@ static void ignore_notice(void *arg, const PGresult *r)
 	(void)r;
 }
 
+static int64_t seconds_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec;
+}
+
+/*
+ * Waits for the socket. Past p->deadline: -1. A server that has said nothing for SILENCE_MAX is not known to be alive any more: then the heart stops, and
+ * the daemon ends this process, as it does with any loader that hangs.
+ */
 static int wait_for(struct pg *p, short events, struct err *e)
 {
 	struct pollfd fd = {.fd = PQsocket(p->conn), .events = events};
+	int64_t since = seconds_now(), now = since;
 	int n;
 
 	do {
 		n = poll(&fd, 1, TICK_MS);
-		p->tick(p->arg);
+		now = seconds_now();
+		if (now - since < SILENCE_MAX)
+			p->tick(p->arg);
+		if (n == 0 && p->deadline && now >= p->deadline)
+			return err_set(e, ERR_TRANSIENT, "the server does not answer");
 	} while (n == 0 || (n < 0 && errno == EINTR));
 	return n < 0 ? err_errno(e, errno, "waiting for the server") : 0;
 }
@@ -140,6 +158,17 @@ static int connect_failed(struct pg *p, struct err *e)
 	snprintf(p->state, sizeof(p->state), "%s", state);
 	fix = *state ? pg_error_fix(state) : "is the server running, and are host and port right?";
 	return err_set(e, pg_error_class(state), "cannot connect: %s%s%s", buf_cstr(&p->message), *fix ? "; " : "", fix);
+}
+
+/* Something took the connection or the first packets, and then nothing came: a firewall that drops them, a server that is stopped. */
+static int no_answer(struct pg *p, struct err *e)
+{
+	const char *host = setting(p, "host"), *port = setting(p, "port");
+
+	pg_disconnect(p);
+	p->state[0] = '\0';
+	return err_set(e, ERR_TRANSIENT, "cannot connect: %s:%s does not answer within %d s; is the server running, and are host and port right?",
+		host ? host : "the local server", port ? port : "5432", CONNECT_SECONDS);
 }
 
 /* What holds for the whole session. Time-outs and what a pooler in transaction mode would mix up are set in each transaction (pg_load.c). */
@@ -177,7 +206,6 @@ int pg_connect(struct pg *p, struct err *e)
 #define WITH(key, value) (keys[n] = (key), values[n++] = (value))
 	WITH("application_name", name);
 	WITH("client_encoding", "UTF8");
-	WITH("connect_timeout", CONNECT_SECONDS);
 	WITH("gssencmode", "disable");
 	WITH("keepalives", "1");
 	WITH("keepalives_idle", "30");
@@ -189,9 +217,10 @@ int pg_connect(struct pg *p, struct err *e)
 	p->conn = PQconnectStartParams(keys, values, 0);
 	if (!p->conn || PQstatus(p->conn) == CONNECTION_BAD)
 		return connect_failed(p, e);
+	p->deadline = seconds_now() + CONNECT_SECONDS;
 	while (st != PGRES_POLLING_OK) {
 		if (wait_for(p, st == PGRES_POLLING_READING ? POLLIN : POLLOUT, e))
-			return -1;
+			return no_answer(p, e);
 		st = PQconnectPoll(p->conn);
 		if (st == PGRES_POLLING_FAILED)
 			return connect_failed(p, e);
@@ -201,7 +230,10 @@ int pg_connect(struct pg *p, struct err *e)
 		return connect_failed(p, e);
 	set_cancel(PQgetCancel(p->conn));
 	session_settings(p);
-	return 0;
+	p->deadline = 0;
+	if (!pg_usable(p))
+		return connect_failed(p, e);
+	return PQtransactionStatus(p->conn) == PQTRANS_IDLE ? 0 : no_answer(p, e);
 }
 
 char *pg_server(const struct pg *p)

@@ -22,6 +22,7 @@ struct pg {
 	const char *destination;
 	pg_tick_fn *tick;
 	void *arg;
+	int64_t deadline; /* of a wait, in seconds of the monotonic clock; 0: none */
 	/* of the last error from the server; state "" when it came from the connection */
 	char state[PG_STATE_LEN];
 	struct buf context, detail, message, column;
@@ -30,7 +31,7 @@ struct pg {
 /* Checks the settings' values only: sslmode, port, unknown types. */
 int pg_init(struct pg *p, json_t *settings, const char *destination, pg_tick_fn *tick, void *arg, struct err *e) MUST_CHECK;
 void pg_free(struct pg *p);
-int pg_connect(struct pg *p, struct err *e) MUST_CHECK; /* within 15 s a host; closes what was open; 0 at once when usable */
+int pg_connect(struct pg *p, struct err *e) MUST_CHECK; /* within 20 s; closes what was open; 0 at once when usable */
 void pg_disconnect(struct pg *p);
 /* Any thread, any time: what the server is doing for this process is cancelled. One connection a process. */
 void pg_interrupt(void);

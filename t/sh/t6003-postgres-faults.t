@@ -173,6 +173,17 @@ $batch
 load b1
 END
 is "a server that is not there: transient" transient "$(class)"
+# a port that takes connections and says nothing
+python3 -c 'import socket, time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(600)' >"$T/mute" &
+track $!
+wait_for 10 'test -s "$T/mute"'
+with "{port: \"$(cat "$T/mute")\"}"
+drive <<END
+$batch
+load b1
+END
+is "a server that never answers: transient, and not for ever" transient "$(class)"
+like "says so" 'does not answer within' "$out"
 # SQL injection by settings: a database's name is a name
 refused "a dbname that looks like a connection string" '{dbname: "host=127.0.0.1 dbname=stitch user=stitch"}' 'does not exist' 'create the database'
 
