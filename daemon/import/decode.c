@@ -1,7 +1,7 @@
 /*
  * decode.c - the body of POST /v2/import/batch into one group of lines, in one pass: keys of the top level may come in any order, so
- * messages that came before the schema or the key names are read a second time when all is known (real clients send them last but for
- * trifles). Whatever is wrong, the document is read to its end: malformed JSON is told before anything else.
+ * messages that came before the schema or the key names are judged by what was counted of their fields, and read a second time only when
+ * one of them must be wrong. Whatever is wrong, the document is read to its end: malformed JSON is told before anything else.
  */
 #include "daemon/import/decode.h"
 
@@ -161,14 +161,19 @@ static void set_rules(struct intake *b, struct group *g, const struct member m[B
 		g->n_keys = 0;
 }
 
-/* The messages again, from their slice: the rules came after them, or they are there twice. */
-static int read_again(struct decode *d, const struct member m[B_N])
+/* The rules came after the messages: to be judged by counts. Else, or if they are there twice, they are read again, from their slice. */
+static int read_again(struct decode *d, const struct member m[B_N], bool twice)
 {
 	struct jscan s, *outer = d->s;
 	int rc = 0;
 
 	if (d->spoilt || m[B_MESSAGES].type != J_ARRAY)
 		return 0;
+	if (!twice && !d->r->status) {
+		set_rules(d->b, &d->b->groups[0], m);
+		if (validate_counts(&d->b->groups[0]))
+			return 0;
+	}
 	refusal_reset(d->r);
 	d->b->n_groups = 0;
 	set_rules(d->b, intake_add_group(d->b), m);
@@ -183,7 +188,7 @@ static int read_again(struct decode *d, const struct member m[B_N])
 /* All of the top level. -1: malformed. */
 static int read_top(struct decode *d, struct member m[B_N])
 {
-	bool again = false, read = false;
+	bool again = false, twice = false, read = false;
 	enum jscan_token t;
 
 	while ((t = jscan_next(d->s)) == JSCAN_KEY) {
@@ -200,6 +205,7 @@ static int read_top(struct decode *d, struct member m[B_N])
 		}
 		if (i != B_MESSAGES || read) {
 			again |= read && (i == B_SCHEMA || i == B_KEY_NAMES || i == B_MESSAGES);
+			twice |= read && i == B_MESSAGES;
 			if (member_read(d->s, &m[i]))
 				return -1;
 			continue;
@@ -219,7 +225,7 @@ static int read_top(struct decode *d, struct member m[B_N])
 	}
 	if (t != JSCAN_OBJECT_END || jscan_next(d->s) != JSCAN_END)
 		return -1;
-	return again ? read_again(d, m) : 0;
+	return again ? read_again(d, m, twice) : 0;
 }
 
 /* All is read: what is wrong with the request, in the order in which the public API tells it. */

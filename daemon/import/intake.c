@@ -503,6 +503,13 @@ enum jtype record_field(struct intake *b, struct group *g, struct str name, stru
 	return (enum jtype)s->type;
 }
 
+const struct field *group_field(const struct group *g, struct str name)
+{
+	uint32_t i = find_field(g, name);
+
+	return i == UINT32_MAX ? NULL : &g->fields[i];
+}
+
 /* The line at the end of text belongs to the part that is open; a part ends when it is long enough. */
 static void end_line(struct group *g, bool record)
 {
@@ -530,7 +537,14 @@ void record_keep(struct intake *b, struct group *g, struct str sequence, struct 
 		const struct seen *s = &b->seen[i];
 		struct field *f = &g->fields[s->field];
 
-		if (s->type == J_NULL || s->dropped || f->mask & (1u << s->type))
+		if (s->dropped)
+			continue;
+		f->present++;
+		if (s->type == J_NULL)
+			continue;
+		f->filled++;
+		f->longest = MAX(f->longest, s->len);
+		if (f->mask & (1u << s->type))
 			continue;
 		f->mask = (uint16_t)(f->mask | (1u << s->type));
 		f->kinds[f->n_kinds++] = s->type;

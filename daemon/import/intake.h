@@ -33,6 +33,8 @@ struct field {
 	struct str name; /* unescaped */
 	uint32_t seen;	 /* intake.serial of the record that has it: finds duplicates */
 	uint32_t at;	 /* where in intake.seen that is */
+	uint32_t present, filled; /* records kept that have it; and not as null */
+	uint32_t longest; /* bytes of its longest value */
 	uint16_t mask;	 /* 1 << enum jtype: already in kinds */
 	uint8_t kinds[7], n_kinds;
 };
@@ -116,6 +118,7 @@ void record_keep(struct intake *b, struct group *g, struct str sequence, struct 
 void group_add_activate(struct group *g, struct str sequence);
 /* The type of the field `name` in the record that was read; J_ABSENT. *value = its bytes. */
 enum jtype record_field(struct intake *b, struct group *g, struct str name, struct str *value);
+const struct field *group_field(const struct group *g, struct str name); /* NULL: no record has it */
 size_t count_chars(struct str token); /* characters of a string token, escapes resolved */
 
 int decode_batch(struct intake *b, struct str body, struct refusal *r) MUST_CHECK;

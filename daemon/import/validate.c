@@ -214,3 +214,20 @@ int validate_record(struct intake *b, struct group *g, size_t n, struct refusal 
 	}
 	return 0;
 }
+
+bool validate_counts(const struct group *g)
+{
+	const struct field *f;
+
+	for (size_t i = 0; g->rules && i < g->rules->n_required; i++) {
+		f = group_field(g, g->rules->required[i]);
+		if (!f || f->present != g->records)
+			return false;
+	}
+	for (size_t i = 0; i < g->n_keys; i++) {
+		f = group_field(g, g->keys[i]);
+		if (!f || f->filled != g->records || f->longest > IMPORT_KEY_CHARS_MAX)
+			return false;
+	}
+	return true;
+}

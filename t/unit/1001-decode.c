@@ -97,6 +97,12 @@ static void test_good_batch(void)
 	is_int(0, batch("{\"key_names\":[\"a\"],\"messages\":[" UPSERT("{\"a\":1}") "," UPSERT("{\"a\":2}") "],\"schema\":{\"required\":[\"a\"]},\"table_name\":\"t\"}"),
 		"a schema after the messages");
 	is_int(2, in->groups[0].records, "every record is there once");
+	refuses(400, "{\"error\":\"Record 1 did not conform to schema: #: required key [b] not found\"}",
+		batch("{\"messages\":[" UPSERT("{\"a\":1,\"b\":null}") "," UPSERT("{\"a\":2}") "],\"schema\":{\"required\":[\"b\"]},\"table_name\":\"t\"}"),
+		"a record that a late schema refuses");
+	refuses(400, "{\"error\":\"Record is missing key property a\"}",
+		batch("{\"schema\":{},\"messages\":[" UPSERT("{\"a\":1}") "," UPSERT("{\"a\":3,\"a\":null}") "],\"key_names\":[\"a\"],\"table_name\":\"t\"}"),
+		"a key that is null, known late");
 }
 
 static void test_types(void)
