@@ -133,6 +133,33 @@ static void test_nobody(void)
 	dtest_close();
 }
 
+/* Connected again under another schema: what no load has held goes there; what a load has held stays, its rows may be there already. */
+static void test_schema_moves(void)
+{
+	struct load_row l;
+	uint64_t jobs;
+
+	begin(false);
+	dtest_connect(shop, pg, 0, 1);
+	dtest_cut(&(struct dtest_cut){.source = shop, .table = "t", .first = 0, .last = 0, .records = 1, .position = 1});
+	MUST(db_load_begin(db, pg, 1, 1, 1000, 5, &l, &err));
+	MUST(db_load_failed(db, l.id, "transient", "x", NULL, 6, 6, &err));
+	load_row_free(&l);
+	dtest_cut(&(struct dtest_cut){.source = shop, .table = "t", .first = 1, .last = 1, .records = 1, .position = 2});
+	dtest_disconnect(shop, pg);
+	ok(dtest_sql("SELECT count(*) FROM job WHERE state IN (1, 4)") == 2, "what waits stays when the connection goes");
+	MUST(db_connect(db, shop, pg, "other", 0, 7, &jobs, &err));
+	MUST(db_load_begin(db, pg, 1, 10, 1000, 8, &l, &err));
+	ok(l.n == 1 && strcmp(l.schema, "main") == 0, "a load that has begun keeps its schema");
+	load_row_free(&l);
+	MUST(db_load_recover(db, 9, &err));
+	dtest_load(pg, 1, 0, 10);
+	MUST(db_load_begin(db, pg, 1, 10, 1000, 11, &l, &err));
+	ok(l.n == 1 && strcmp(l.schema, "other") == 0, "the next one goes to the new one");
+	load_row_free(&l);
+	dtest_close();
+}
+
 static void repeat(struct repeat_passed *r, const char *id, uint64_t offset, uint32_t records)
 {
 	*r = (struct repeat_passed){.source_id = (uint32_t)shop, .table = STR("t"), .request_id = str_c(id), .offset = offset, .records = records};
@@ -278,6 +305,7 @@ int main(void)
 	test_row();
 	test_schema();
 	test_nobody();
+	test_schema_moves();
 	test_requests();
 	test_rewind();
 	test_rewind_before();

@@ -172,6 +172,26 @@ static void check_pair(int t, int d)
 	check((int64_t)y.before == m.before, "table %d dest %d: before %d, model %d", t, d, (int)y.before, (int)m.before);
 }
 
+static int64_t newest(int64_t j)
+{
+	for (int64_t k = JOBS - 1; k > j; k--)
+		if (job[k].state && job[k].batch == job[j].batch && job[k].dest == job[j].dest)
+			return k;
+	return j;
+}
+
+static bool settled(int b)
+{
+	bool any = false, open = batch[b].unclaimed;
+
+	for (int j = 1; j < JOBS; j++)
+		if (job[j].state && job[j].batch == b) {
+			any = true;
+			open |= newest(j) == j && job[j].state != JOB_DONE && job[j].state != JOB_DISCARDED;
+		}
+	return any && !open;
+}
+
 static void check_all(void)
 {
 	for (int t = 0; t < TABLES; t++) {
@@ -194,6 +214,12 @@ static void check_all(void)
 	check(dtest_sql("SELECT count(*) FROM job_count c WHERE (n, records, bytes) <> (SELECT count(*), coalesce(sum(records), 0), coalesce(sum(bytes), 0) "
 			"FROM job j WHERE j.state = c.state)") == 0,
 		"the numbers of jobs by state");
+	if (n_batches) {
+		int b = (int)dice((unsigned)n_batches);
+
+		if (!batch[b].pruned)
+			check((dtest_sql("SELECT done FROM batch WHERE id = '%s'", batch[b].id) > 0) == settled(b), "batch %d is %sdone", b, settled(b) ? "not " : "");
+	}
 	check(dtest_sql("SELECT count(*) FROM job WHERE counted < 0 OR counted_rejected > counted") == 0, "a job counts less than nothing");
 }
 
@@ -520,14 +546,6 @@ static int64_t any_job(void)
 	return j && job[j].state && !batch[job[j].batch].pruned ? j : 0;
 }
 
-static int64_t newest(int64_t j)
-{
-	for (int64_t k = JOBS - 1; k > j; k--)
-		if (job[k].state && job[k].batch == job[j].batch && job[k].dest == job[j].dest)
-			return k;
-	return j;
-}
-
 static void hold(void)
 {
 	int64_t j = any_job();
@@ -666,18 +684,6 @@ static void delete_one(void)
 }
 
 /* --- retention --- */
-
-static bool settled(int b)
-{
-	bool any = false, open = batch[b].unclaimed;
-
-	for (int j = 1; j < JOBS; j++)
-		if (job[j].state && job[j].batch == b) {
-			any = true;
-			open |= newest(j) == j && job[j].state != JOB_DONE && job[j].state != JOB_DISCARDED;
-		}
-	return any && !open;
-}
 
 static void trim(void)
 {
