@@ -93,6 +93,8 @@ static void check_table(struct intake *b, const struct member *m, struct faults 
 		fault(f, "table_name", "is too long (maximum is 1024 bytes)");
 	else if (memchr(b->key.data, '\0', b->key.len))
 		fault(f, "table_name", "can't hold the character U+0000");
+	else if (name_climbs(buf_str(&b->key)))
+		fault(f, "table_name", "can't hold the path element ..");
 }
 
 static void check_sequence(const struct member *m, struct faults *f)

@@ -64,6 +64,20 @@ static void expect_strings(struct intake *b, const struct member *m, const char 
 	}
 }
 
+bool name_climbs(struct str name)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i <= name.len; i++) {
+		if (i < name.len && name.ptr[i] != '/')
+			continue;
+		if (i - from == 2 && memcmp(name.ptr + from, "..", 2) == 0)
+			return true;
+		from = i + 1;
+	}
+	return false;
+}
+
 static void check_table_name(struct intake *b, const struct member *m)
 {
 	size_t len;
@@ -79,6 +93,8 @@ static void check_table_name(struct intake *b, const struct member *m)
 		violation(b, "#/table_name: expected maxLength: %u, actual: %zu", QREC_TABLE_MAX, len);
 	else if (memchr(b->key.data, '\0', len))
 		violation(b, "#/table_name: the character U+0000 is not permitted");
+	else if (name_climbs(buf_str(&b->key)))
+		violation(b, "#/table_name: the path element [..] is not permitted");
 }
 
 void validate_top(struct intake *b, const struct member m[B_N], size_t messages)

@@ -88,8 +88,8 @@ static void test_good_batch(void)
 	is_int(2, in->groups[0].lines, "two lines");
 	is_str("id:integer n:string x:number o:object", types(0), "types by field");
 
-	is_int(0, batch("{\"messages\":[" UPSERT("{\"a\":1}") "],\"schema\":{},\"table_name\":\"../x\"}"), "no key names: append-only; any order; any name");
-	is_slice("../x", in->groups[0].table, "a path is a name like any other");
+	is_int(0, batch("{\"messages\":[" UPSERT("{\"a\":1}") "],\"schema\":{},\"table_name\":\"./x/..y\"}"), "no key names: append-only; any order; any name");
+	is_slice("./x/..y", in->groups[0].table, "dots and slashes are like any other letter");
 	is_slice("[]", in->groups[0].key_names, "no keys");
 	is_int(-1, batch("{\"messages\":[" UPSERT("{\"a\":1}") "],\"schema\":{},\"key_names\":[\"id\"],\"table_name\":\"t\"}"),
 		"keys that come after the messages hold for them too");
@@ -158,6 +158,8 @@ static void test_form(void)
 		batch("{\"table_name\":\"\",\"schema\":{},\"messages\":[" UPSERT("{}") "]}"), "a name without a character");
 	refuses(400, "{\"error\":\"Request failed validation:#/table_name: the character U+0000 is not permitted\"}",
 		batch("{\"table_name\":\"a\\u0000b\",\"schema\":{},\"messages\":[" UPSERT("{}") "]}"), "a name with U+0000");
+	refuses(400, "{\"error\":\"Request failed validation:#/table_name: the path element [..] is not permitted\"}",
+		batch("{\"table_name\":\"a/../b\",\"schema\":{},\"messages\":[" UPSERT("{}") "]}"), "a name that climbs");
 	refuses(400,
 		"{\"error\":\"Request failed validation:#: 2 schema violations found #: required key [table_name] not found #: required key [schema] not found\"}",
 		batch("{\"messages\":[" UPSERT("{}") "]}"), "two violations");

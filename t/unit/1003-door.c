@@ -277,9 +277,9 @@ static void test_stored(void)
 	answers(&h, 400, ERROR_BODY("Idempotency-Key must be 1 to 255 visible ASCII characters"), "a bad key");
 	http_post(&h, PUSH, "at_good",
 		"[{\"client_id\":1,\"table_name\":\"a\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1}},"
-		"{\"client_id\":1,\"table_name\":\"../x\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1}}]");
+		"{\"client_id\":1,\"table_name\":\"b/x\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1}}]");
 	is_int(201, h.status, "a push of two tables");
-	ok(stored("a", from) == 1 && stored("../x", from) == 1, "both are there");
+	ok(stored("a", from) == 1 && stored("b/x", from) == 1, "both are there");
 	http_close(&h);
 }
 
