@@ -8,7 +8,7 @@
 #include "i18n.h"
 #include "xalloc.h"
 
-static const char *const kind_words[] = {[T_NONE] = "", [T_SOURCE] = "source", [T_TABLE] = "table", [T_DESTINATION] = "destination", [T_JOB] = "job"};
+static const char *const kind_words[] = {[T_NONE] = "", [T_SOURCE] = N_("source"), [T_TABLE] = N_("table"), [T_DESTINATION] = N_("destination"), [T_JOB] = N_("job")};
 
 /* --- what a row is about --- */
 

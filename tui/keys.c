@@ -10,7 +10,7 @@
 #define CODE(k) (-(k)) /* a KEY_* of curses, told from characters by its sign */
 
 static const struct key_def defs[] = {
-	{K_UP, {'k', CODE(KEY_UP)}, "k", N_("up"), N_("one row up"), false},
+	{K_UP, {'k', CODE(KEY_UP)}, "k", N_("row up"), N_("one row up"), false},
 	{K_DOWN, {'j', CODE(KEY_DOWN)}, "j k", N_("down, up"), N_("one row down, up (also the arrows)"), false},
 	{K_PAGE_UP, {'B' & 0x1f, CODE(KEY_PPAGE)}, "PgUp", N_("page up"), N_("one page up"), false},
 	{K_PAGE_DOWN, {'F' & 0x1f, ' ', CODE(KEY_NPAGE)}, "PgDn", N_("page down"), N_("one page down; PgUp: up"), false},

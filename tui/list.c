@@ -54,7 +54,7 @@ void list_format(const json_t *o, const struct list_field *f, int64_t now, struc
 		buf_addf(out, "%s.%s", mj_str(o, "source"), mj_str(o, "table"));
 		break;
 	case LIST_STATE:
-		buf_adds(out, _(theme_state(mj_str(o, f->path), &role)));
+		buf_adds(out, theme_state(mj_str(o, f->path), &role));
 		break;
 	case LIST_COUNT:
 		cells_count(out, n);

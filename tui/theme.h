@@ -12,7 +12,8 @@ enum theme_role { TH_NORMAL, TH_TITLE, TH_OK, TH_WARN, TH_FAIL, TH_DIM, TH_SELEC
 void theme_setup(bool colours); /* after initscr() */
 void theme_stale(bool stale);	/* everything but banners is dim: the figures are old */
 void theme_set(enum theme_role role); /* for what is drawn next */
-/* "ok", "failing", "warn" ... of the protocol: its word on the screen (4 letters) and its look. */
+/* "ok", "failing", "warn" ... of the protocol: its word on the screen (at most 4 letters, the same in every language) and
+ * its look. */
 const char *theme_state(const char *state, enum theme_role *role);
 
 #endif

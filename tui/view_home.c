@@ -104,6 +104,7 @@ static void title(struct view *v, struct buf *out)
 static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 {
 	size_t n = mj_len(s, "destinations"), good = 0;
+	struct buf open = BUF_INIT;
 	int64_t jobs = mj_int(s, "spool.ready") + mj_int(s, "spool.active") + mj_int(s, "spool.deferred") + mj_int(s, "spool.held");
 
 	switch (stage) {
@@ -116,9 +117,9 @@ static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 	case 2:
 		cells_span(b, (int64_t)(mj_real(s, stage == 1 ? "queue.lag_s" : "streamery.lag_s") * 1e9));
 		buf_addc(b, ' ');
-		cells_count(b, mj_int(s, stage == 1 ? "queue.records" : "streamery.open"));
+		cells_count(stage == 1 ? b : &open, mj_int(s, stage == 1 ? "queue.records" : "streamery.open"));
 		if (stage == 2)
-			buf_addf(b, " %s", _("open"));
+			buf_addf(b, _("%s open"), buf_cstr(&open));
 		break;
 	case 3:
 		cells_count(b, jobs);
@@ -136,6 +137,7 @@ static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 		cells_rate(b, mj_real(s, "load_rate"));
 		break;
 	}
+	buf_free(&open);
 }
 
 static void draw_chain(const json_t *s, int y, int width)
