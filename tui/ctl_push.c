@@ -241,8 +241,8 @@ static int read_lines(struct push *p, struct err *e)
 			l.in.len += (size_t)n;
 			l.in.data[l.in.len] = '\0';
 		}
-		while (!rc && (rc = rpc_lines_next(&l, &line, e)) > 0)
-			rc = take_line(p, line, e);
+		while (!rc && (rc = rpc_lines_next(&l, &line, e)) != 0)
+			rc = rc > 0 ? take_line(p, line, e) : err_wrap(e, _("line %" PRIu64), p->line + 1);
 	} while (!rc && n != 0);
 	buf_free(&l.in);
 	return rc;
