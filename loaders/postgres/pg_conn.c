@@ -60,6 +60,7 @@ void pg_free(struct pg *p)
 	buf_free(&p->detail);
 	buf_free(&p->message);
 	buf_free(&p->column);
+	buf_free(&p->constraint);
 }
 
 /* What another thread may cancel; only the pointer is shared. */
@@ -253,6 +254,7 @@ static int failed(struct pg *p, const PGresult *r, struct err *e)
 	one_line(&p->context, r ? PQresultErrorField(r, PG_DIAG_CONTEXT) : NULL);
 	one_line(&p->detail, detail);
 	one_line(&p->column, r ? PQresultErrorField(r, PG_DIAG_COLUMN_NAME) : NULL);
+	one_line(&p->constraint, r ? PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME) : NULL);
 	one_line(&p->message, text ? text : PQerrorMessage(p->conn));
 	if (!alive && !state)
 		return err_set(e, ERR_TRANSIENT, "the connection to the server was lost: %s", buf_cstr(&p->message));

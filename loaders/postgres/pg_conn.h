@@ -25,7 +25,7 @@ struct pg {
 	int64_t deadline; /* of a wait, in seconds of the monotonic clock; 0: none */
 	/* of the last error from the server; state "" when it came from the connection */
 	char state[PG_STATE_LEN];
-	struct buf context, detail, message, column;
+	struct buf context, detail, message, column, constraint;
 };
 
 /* Checks the settings' values only: sslmode, port, unknown types. */

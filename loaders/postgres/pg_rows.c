@@ -318,23 +318,20 @@ static int takes(struct postgres *p, uint64_t first, uint64_t end, struct err *e
 	return pg_exec(&p->pg, "ROLLBACK TO SAVEPOINT stitch_search; RELEASE SAVEPOINT stitch_search", rc ? NULL : e) ? -1 : !rc;
 }
 
-/*
- * Which column is it? The server names it only for a null; so each value is tried in a table that has the columns' types and nothing else. A table of
- * which every row is refused would keep us long, so only the first ones are looked at so closely.
- */
-static int guilty_column(struct postgres *p, uint64_t ordinal, const char **column, struct err *e)
+/* The column of a value that does not fit a type: each is tried in a table that has the columns' types and nothing else. */
+static int misfit_column(struct postgres *p, uint64_t ordinal, struct buf *column, struct err *e)
 {
 	const struct layout *lo = p->load.lo;
 	struct buf name = BUF_INIT;
 	int rc = 0;
 
-	for (size_t k = 0; k < lo->n && !rc && !*column; k++) {
+	for (size_t k = 0; k < lo->n && !rc && !column->len; k++) {
 		buf_truncate(&name, 0);
 		sql_add_name(&name, lo->columns[k].name);
 		rc = pg_exec(&p->pg, "SAVEPOINT stitch_probe", e);
 		if (!rc && pg_execf(&p->pg, e, "INSERT INTO pg_temp._stitch_probe (%s) SELECT %s FROM " STAGE " WHERE " ORDINAL " = %" PRIu64, buf_cstr(&name),
 				   buf_cstr(&name), ordinal)) {
-			*column = lo->columns[k].name;
+			buf_adds(column, lo->columns[k].name);
 			rc = e->code == ERR_DATA ? 0 : -1;
 		}
 		if (!rc)
@@ -344,21 +341,41 @@ static int guilty_column(struct postgres *p, uint64_t ordinal, const char **colu
 	return rc;
 }
 
+/* The column of a constraint, if it has only one. */
+static int constrained_column(struct postgres *p, struct buf *column, struct err *e)
+{
+	const char *params[] = {buf_cstr(&p->pg.constraint), p->load.table};
+	PGresult *r = pg_query(&p->pg,
+		"SELECT a.attname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
+		" WHERE c.conname = $1 AND c.conrelid = $2::pg_catalog.regclass AND pg_catalog.cardinality(c.conkey) = 1", 2, params, e);
+
+	if (r && PQntuples(r))
+		buf_adds(column, PQgetvalue(r, 0, 0));
+	PQclear(r);
+	return r ? 0 : -1;
+}
+
+/* One row by itself was refused. The server itself names the column only for a null, so for the first rows we look closer; not for all, as every row of a
+ * load may be refused. */
 static int refuse_row(struct postgres *p, uint64_t ordinal, struct err *e)
 {
-	struct buf reason = BUF_INIT, named = BUF_INIT;
-	const char *column = NULL;
+	const struct layout *lo = p->load.lo;
+	struct buf reason = BUF_INIT, column = BUF_INIT;
 	int rc = 0;
 
 	buf_addstr(&reason, buf_str(&p->pg.message));
-	buf_addstr(&named, buf_str(&p->pg.column));
-	if (named.len)
-		column = buf_cstr(&named);
-	else if (strncmp(p->pg.state, "22", 2) == 0 && p->load.probed++ < PROBE_MAX)
-		rc = guilty_column(p, ordinal, &column, e);
+	buf_addstr(&column, buf_str(&p->pg.column));
+	if (!column.len && p->load.probed++ < PROBE_MAX) {
+		if (strcmp(p->pg.state, "54000") == 0 && lo->n_keys == 1)
+			buf_adds(&column, lo->columns[lo->keys[0]].name); /* an index row: the key's */
+		else if (p->pg.constraint.len)
+			rc = constrained_column(p, &column, e);
+		else if (strncmp(p->pg.state, "22", 2) == 0)
+			rc = misfit_column(p, ordinal, &column, e);
+	}
 	if (!rc)
-		loader_refuse(p->loader, ordinal, column, buf_cstr(&reason));
-	buf_free(&named);
+		loader_refuse(p->loader, ordinal, column.len ? buf_cstr(&column) : NULL, buf_cstr(&reason));
+	buf_free(&column);
 	buf_free(&reason);
 	return rc;
 }

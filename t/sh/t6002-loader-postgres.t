@@ -116,6 +116,7 @@ load p2
 END
 is "rows that the server refuses are found, the others load" '[[3,3,false]]' "$(counts)"
 is "rows" '1 10 12' "$(q "SELECT id FROM shop.price ORDER BY id" | paste -sd' ')"
+is "the column of a check" 'p|100' "$(sed -n 's/^reject //p' <<<"$out" | jq -r 'select(.record == 1) | .field + "|" + .value')"
 like "a check is the reason" 'violates check constraint' "$(reasons | head -n 1)"
 is "field and value, where the server can say" 'code|too long|value too long for type character varying(3)' "$(sed -n 's/^reject //p' <<<"$out" | jq -r 'select(.record == 3) | .field + "|" + .value + "|" + .reason')"
 is "a column that a person added with a default gets it" '3' "$(q "SELECT count(*) FROM shop.price WHERE who = 'nobody'")"
@@ -139,6 +140,7 @@ end
 load k1
 END
 is "a key too long for an index is rejected" '[[1,1,false]]' "$(counts)"
+is "by its name" id "$(sed -n 's/^reject //p' <<<"$out" | jq -r .field)"
 drive <<'END'
 table events
 batch e1
