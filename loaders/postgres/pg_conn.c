@@ -14,6 +14,7 @@
 #include "xalloc.h"
 
 #define CONNECT_SECONDS 20 /* stitchd gives a loader 30 */
+#define OLDEST 120000	   /* the catalogue has attgenerated */
 #define SILENCE_MAX 1800
 #define TICK_MS 1000
 
@@ -225,6 +226,11 @@ int pg_connect(struct pg *p, struct err *e)
 		st = PQconnectPoll(p->conn);
 		if (st == PGRES_POLLING_FAILED)
 			return connect_failed(p, e);
+	}
+	if (PQserverVersion(p->conn) < OLDEST) {
+		pg_disconnect(p);
+		snprintf(p->state, sizeof(p->state), "0A000");
+		return err_set(e, ERR_CONFIG, "the server is older than PostgreSQL 12, or another kind of database that speaks its protocol; this loader needs 12 or later");
 	}
 	PQsetNoticeReceiver(p->conn, ignore_notice, NULL);
 	if (PQsetnonblocking(p->conn, 1))

@@ -55,7 +55,10 @@ static void *postgres_open(struct loader *l, const json_t *settings, struct buf 
 	if (p->doubles)
 		p->dialect.suffix[COL_NUMBER] = "do";
 	if (pg_connect(&p->pg, e)) {
-		buf_adds(fix, *pg_error_fix(p->pg.state) ? pg_error_fix(p->pg.state) : "Is the server running, and are host and port right?");
+		if (*pg_error_fix(p->pg.state))
+			buf_adds(fix, pg_error_fix(p->pg.state));
+		else
+			buf_adds(fix, e->code == ERR_CONFIG ? "Use PostgreSQL 12 or later." : "Is the server running, and are host and port right?");
 		goto fail;
 	}
 	p->server = pg_server(&p->pg);
