@@ -218,11 +218,32 @@ static void go_to(struct app *app, struct view *v)
 	app_push(app, v);
 }
 
+static void quit_after_all(struct app *app, struct prompt *p, bool done, void *arg)
+{
+	(void)p;
+	(void)done;
+	(void)arg;
+	app->quit = true;
+}
+
+static void leave(struct app *app)
+{
+	const char *source = wizard_unseen_token(app->draft);
+
+	if (!source) {
+		app->quit = true;
+		return;
+	}
+	prompt_confirm(&app->prompt, xstrdup(_("leave?")),
+		xasprintf(_("The token of source %s was never shown and will be gone; stitchctl token create makes another. The wizard (a) shows it."), source));
+	app->prompt.act = quit_after_all;
+}
+
 static void common_key(struct app *app, enum key_action a)
 {
 	switch (a) {
 	case K_QUIT:
-		app->quit = true;
+		leave(app);
 		break;
 	case K_BACK:
 		app_pop(app);
@@ -283,7 +304,7 @@ static void one_key(struct app *app, int key, bool is_code)
 	if (a == K_NONE)
 		return;
 	if (a == K_BACK && app->depth == 1 && key == 'q') {
-		app->quit = true;
+		leave(app);
 		return;
 	}
 	if (!v->ops->key(v, a))

@@ -46,6 +46,7 @@ struct view *view_audit(const char *object);
 struct view *view_wizard(struct app *app);
 struct view *view_help(const struct view *of);
 void wizard_draft_free(struct wizard_draft *d);
+const char *wizard_unseen_token(const struct wizard_draft *d); /* the source whose token nobody has seen yet; NULL: none */
 
 /* --- list.c: most screens are a table over an array of JSON objects --- */
 

@@ -274,7 +274,10 @@ static bool enter_key(struct wizard *w)
 	size_t n;
 
 	fields_of(d, &n);
-	if (d->page == WIZARD_WAIT) {
+	if (d->page == WIZARD_WAIT && wizard_unseen_token(d)) {
+		app_warn(app, "%s", _("nobody has seen the token yet: t shows it, c copies it"));
+		d->token_seen = true; /* said once */
+	} else if (d->page == WIZARD_WAIT) {
 		app_pop(app);
 		wizard_draft_free(app->draft);
 		app->draft = NULL;
@@ -298,7 +301,9 @@ static bool last_page_key(struct wizard *w, int key)
 
 	if (key == 't') {
 		d->show_token = !d->show_token;
+		d->token_seen = true;
 	} else if (key == 'c') {
+		d->token_seen = true;
 		wizard_curl(d, w->v.app->m.hello, true, &b, " ");
 		app_copy(w->v.app, buf_cstr(&b));
 		/* not left in the message line: the token is in it */

@@ -52,6 +52,11 @@ void wizard_draft_free(struct wizard_draft *d)
 	free(d);
 }
 
+const char *wizard_unseen_token(const struct wizard_draft *d)
+{
+	return d && d->token[0] && !d->token_seen ? buf_cstr(&d->source.text) : NULL;
+}
+
 const char *wizard_kind(const struct wizard_draft *d)
 {
 	return d->choice == WIZARD_SQLITE ? "sqlite" : "postgres";

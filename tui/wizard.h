@@ -18,7 +18,7 @@ struct wizard_draft {
 	bool testing, making, made_source, made_destination, made_connection;
 	char token[80];
 	/* the last page */
-	bool show_token, show_commands, asking;
+	bool show_token, token_seen, show_commands, asking;
 	int64_t began, seen; /* mono */
 	int64_t accepted, queued, spooled, loaded, rejected;
 	char table[300];

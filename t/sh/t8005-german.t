@@ -8,7 +8,8 @@ cd "$top" || exit 1
 exits 0 "msgfmt -c" msgfmt -c -o "$T/de.mo" po/de.po
 is "every file with messages is in POTFILES.in" "" "$(grep -lE '\b(_|N_|ngettext)\("' tui/*.c | grep -vxFf po/POTFILES.in)"
 is "and no file that is not there" "" "$(while read -r f; do [ -f "$f" ] || echo "$f"; done <po/POTFILES.in)"
-xgettext --keyword=_ --keyword=N_ --from-code=UTF-8 -o "$T/console.pot" $(ls tui/*.c | grep -v '/ctl') 2>/dev/null
+# shellcheck disable=SC2046
+xgettext --keyword=_ --keyword=N_ --from-code=UTF-8 -o "$T/console.pot" $(find tui -name '*.c' ! -name 'ctl*') 2>/dev/null
 msgmerge -q --no-fuzzy-matching po/de.po "$T/console.pot" -o "$T/console.po"
 ok "the console has messages" test "$(grep -c '^msgid' "$T/console.pot")" -gt 200
 is "and each has its German" "" "$(msgattrib --untranslated --no-obsolete "$T/console.po" | sed -n 's/^msgid "\(..*\)"$/\1/p')"

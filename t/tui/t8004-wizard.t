@@ -45,6 +45,9 @@ keys Enter
 sees "page 4" "new source 4/4"
 sees "which waits" "waiting for the first record"
 never_sees "the token is hidden at first" "at_[0-9a-f]{8}"
+keys Q
+sees "leaving before anyone has seen the token asks" "token of source shop was never shown"
+keys Enter Escape
 keys t
 sees "t shows it" "Bearer at_[0-9a-f]{8}"
 screen | sed -n '/^curl/,/}'"'"'$/p' >"$T/try.sh"
@@ -73,6 +76,9 @@ keys Enter
 wait_screen "3/4"
 keys Enter
 sees "and is used" "new source 4/4.*second"
+keys Enter
+sees "Enter before the token was seen says so, once" "nobody has seen the token yet"
+keys t
 is "the connection is there" '["local"]' "$(ctl --json source show second | jq -c .destinations)"
 keys Escape
 
