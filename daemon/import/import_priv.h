@@ -50,7 +50,7 @@ struct request {
 	SLIST_ENTRY(request) free;
 	enum request_state state;
 	enum route route;
-	int64_t started, deadline; /* mono */
+	int64_t started, deadline; /* mono; while it sleeps: half of the time allowed, see request_wait */
 	uint64_t length;	   /* Content-Length, or UINT64_MAX: chunked */
 	uint64_t taken;		   /* bytes of the body seen */
 	uint64_t admitted;	   /* counted in import.bodies */
@@ -125,6 +125,7 @@ enum MHD_Result request_on(void *worker, struct MHD_Connection *mhd, const char 
 void request_completed(void *worker, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode why);
 void request_connection(void *worker, struct MHD_Connection *mhd, void **conn, enum MHD_ConnectionNotificationCode what);
 void request_release_body(struct request *r);
+void request_wait(struct request *r); /* before it goes to sleep */
 void request_free_all(struct worker *w);
 void request_expire(struct import *im, int64_t now_mono); /* all that sleep past this time are answered 503 */
 /* put.c */

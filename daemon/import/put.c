@@ -165,6 +165,7 @@ bool put_request(struct request *r)
 	if (!j)
 		return false;
 	CRASHPOINT("door-parsed");
+	request_wait(r);
 	MHD_suspend_connection(r->mhd);
 	pthread_mutex_lock(&im->lock);
 	r->state = R_QUEUED;

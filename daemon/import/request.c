@@ -209,6 +209,12 @@ static void drop_body(struct request *r)
 	r->deadline = MIN(r->deadline, now_get().mono + IMPORT_DRAIN_TIME);
 }
 
+/* Clients give up after a minute (target-stitch does), which is also our default: a 503 that comes later than that is never read. */
+void request_wait(struct request *r)
+{
+	r->deadline = MIN(r->deadline, now_get().mono + r->w->im->c.request_timeout / 2);
+}
+
 static enum MHD_Result admit(struct request *r)
 {
 	struct import *im = r->w->im;
@@ -227,6 +233,7 @@ static enum MHD_Result admit(struct request *r)
 		return MHD_YES;
 	}
 	r->state = R_ADMISSION;
+	request_wait(r);
 	MHD_suspend_connection(r->mhd);
 	pthread_mutex_lock(&im->lock);
 	TAILQ_INSERT_TAIL(&im->waiting, r, link);
@@ -310,6 +317,7 @@ enum MHD_Result request_on(void *arg, struct MHD_Connection *mhd, const char *ur
 			drop_body(r);
 		} else {
 			r->state = R_BODY;
+			r->deadline = r->started + w->im->c.request_timeout;
 		}
 		if (!*size)
 			return MHD_YES;
