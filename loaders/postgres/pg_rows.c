@@ -64,7 +64,8 @@ static int make_stage(struct postgres *p, struct err *e)
 		sql_add_name(&sql, p->load.lo->columns[k].name);
 		buf_addf(&sql, " %s", pg_type_name(p, p->load.lo->columns[k].type));
 	}
-	buf_adds(&sql, ") ON COMMIT DROP");
+	/* a default that may differ from row to row keeps COPY from gathering rows, so that an error names the row at fault */
+	buf_adds(&sql, p->careful ? ", _stitch_single double precision DEFAULT random()) ON COMMIT DROP" : ") ON COMMIT DROP");
 	rc = pg_exec(&p->pg, buf_cstr(&sql), e);
 	buf_free(&sql);
 	return rc;
@@ -196,7 +197,10 @@ static uint64_t ordinal_of(const struct pg_load *l, uint64_t line)
 	return ordinal;
 }
 
-/* The server has ended the COPY: if it says at which row for what reason, that row is refused. */
+/*
+ * The server has ended the COPY. The row that it names is the right one only for a value that does not fit its type: other errors come when a buffer of rows is
+ * flushed, or at the end. Then the load runs again in a careful way: staged, and each row inserted by itself.
+ */
 static int copy_failed(struct postgres *p, struct err *e)
 {
 	struct pg_load *l = &p->load;
@@ -207,13 +211,17 @@ static int copy_failed(struct postgres *p, struct err *e)
 	l->copying = false;
 	if (!e || e->code != ERR_DATA)
 		return -1;
+	if (!l->staged || (!p->careful && strncmp(p->pg.state, "22", 2) != 0)) {
+		p->careful = true;
+		loader_again(p->loader);
+		return -1;
+	}
 	line = pg_error_copy_line(buf_cstr(&p->pg.context), &column);
 	if (line < 1 || (uint64_t)line > l->lines)
 		return err_set(e, ERR_CONFIG, "the server refuses a row and does not say which: %s", buf_cstr(&p->pg.message));
 	name = str_dup(column);
 	loader_refuse(p->loader, ordinal_of(l, (uint64_t)line), column.len ? name : NULL, buf_cstr(&p->pg.message));
 	free(name);
-	p->careful = true;
 	return -1;
 }
 

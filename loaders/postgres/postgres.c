@@ -46,7 +46,8 @@ static void *postgres_open(struct loader *l, const json_t *settings, struct buf 
 	p->loader = l;
 	p->phase = "connecting";
 	p->settings = json_deep_copy(settings);
-	p->dialect = (struct dialect){.suffix = {"bi", "de", "bo", "ti", "st"}, .reserved = reserved, .column_max = 59, .table_max = 63, .columns_max = 1600,
+	/* PostgreSQL allows 1600 columns; the staging table has two more than the table */
+	p->dialect = (struct dialect){.suffix = {"bi", "de", "bo", "ti", "st"}, .reserved = reserved, .column_max = 59, .table_max = 63, .columns_max = 1598,
 		.strip_special = true, .case_matters = true, .int_digits = 131072, .frac_digits = 16383};
 	if (pg_init(&p->pg, p->settings, NULL, tick, p, e) || read_numbers(p, e)) {
 		buf_adds(fix, "Correct the setting.");

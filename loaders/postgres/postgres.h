@@ -39,7 +39,7 @@ struct postgres {
 	struct dialect dialect;
 	bool doubles;	/* numbers=double */
 	bool narrow;	/* the table described last has columns of integer or smallint, whose binary form is not bigint's */
-	bool careful;	/* a load without key met a record that the server refuses: stage it, so that all such are found at once */
+	bool careful;	/* this load met a record that the server refuses, and it is not known which: stage the rows, insert each by itself */
 	struct pg_load load;
 };
 

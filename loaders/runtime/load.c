@@ -172,6 +172,11 @@ void loader_refuse(struct loader *l, uint64_t ordinal, const char *column, const
 	l->n_refused++;
 }
 
+void loader_again(struct loader *l)
+{
+	l->again = true;
+}
+
 static const struct refused *refused_before(const struct loader *l, uint64_t ordinal)
 {
 	size_t at = refused_at(l, ordinal);
@@ -215,7 +220,7 @@ static int put(struct load *ld, size_t at, uint64_t record, const struct row *ro
 
 	if (!ld->lo.has_table || ld->l->ops->put(ld->l->self, row, e) == 0)
 		return 0;
-	if (e->code != ERR_DATA || ld->l->n_refused != known)
+	if (e->code != ERR_DATA || ld->l->n_refused != known || ld->l->again)
 		return -1;
 	buf_adds(&why.reason, e->text);
 	err_clear(e);
@@ -351,7 +356,7 @@ static int read_batches(struct load *ld, struct err *e)
 		loader_tick(ld->l, "writing the table");
 		rc = ops->rows_end(ld->l->self, e);
 	}
-	if (rc && e->code == ERR_DATA && ld->l->n_refused > known)
+	if (rc && e->code == ERR_DATA && (ld->l->n_refused > known || ld->l->again))
 		ld->again = true;
 	return rc;
 }
@@ -375,7 +380,7 @@ static int run(struct load *ld, struct err *e)
 {
 	size_t todo;
 
-	ld->again = false;
+	ld->again = ld->l->again = false;
 	ld->activate = 0;
 	ld->bad = SIZE_MAX;
 	ld->l->rows = ld->l->bytes = 0;

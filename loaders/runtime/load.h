@@ -21,6 +21,7 @@ struct loader {
 	uint64_t rows, bytes;
 	struct refused *refused; /* what the destination refused in this load, by ordinal */
 	size_t n_refused, cap_refused;
+	bool again; /* the destination asks for another run */
 };
 
 /* *bad: index of the batch that an error is about, or SIZE_MAX. Returns the answer (caller decrefs) or NULL. */

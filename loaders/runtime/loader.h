@@ -122,6 +122,8 @@ struct loader_ops {
 void loader_tick(struct loader *l, const char *phase);
 /* Row number `ordinal` (row->ordinal) is refused by the destination for this reason; column: the one whose value it is, or NULL. See rows_end. */
 void loader_refuse(struct loader *l, uint64_t ordinal, const char *column, const char *reason);
+/* In place of loader_refuse(): no record is known yet, run the load once more, I shall do it in a way that shows which. Then return -1 with ERR_DATA. */
+void loader_again(struct loader *l);
 
 /* main() of each loader: return loader_main(&my_ops). */
 int loader_main(const struct loader_ops *ops);
