@@ -58,6 +58,13 @@ void target_of_table(const json_t *table, struct target *t)
 	put(t->destination, sizeof(t->destination), str_c(mj_str(table, "destination")));
 }
 
+void target_of_job(const json_t *job, struct target *t)
+{
+	*t = (struct target){.kind = *mj_str(job, "id") ? T_JOB : T_NONE};
+	put(t->job, sizeof(t->job), str_c(mj_str(job, "id")));
+	put(t->state, sizeof(t->state), str_c(mj_str(job, "state")));
+}
+
 /* As the protocol names it. */
 static void name_of(const struct target *t, struct buf *out)
 {
@@ -89,6 +96,8 @@ bool target_paused(const struct app *app, const struct target *t)
 {
 	const json_t *o = object_of(app, t), *d;
 
+	if (t->kind == T_JOB)
+		return strcmp(t->state, "held") == 0;
 	if (!mj(o, "paused"))
 		return false;
 	if (t->kind != T_TABLE)
@@ -98,17 +107,25 @@ bool target_paused(const struct app *app, const struct target *t)
 	return !mj(d, "paused") || strcmp(mj_str(d, "paused.since"), mj_str(o, "paused.since")) != 0;
 }
 
+/* It waits, so it can be held or thrown away. */
+static bool job_waits(const struct target *t)
+{
+	return t->kind == T_JOB && (strcmp(t->state, "ready") == 0 || strcmp(t->state, "deferred") == 0);
+}
+
 bool act_can(const struct app *app, const struct target *t, enum key_action a)
 {
 	if (!app_may_act(app))
 		return false;
 	switch (a) {
 	case K_PAUSE:
-		return (t->kind == T_SOURCE || t->kind == T_TABLE || t->kind == T_DESTINATION) && !target_paused(app, t);
+		return job_waits(t) || ((t->kind == T_SOURCE || t->kind == T_TABLE || t->kind == T_DESTINATION) && !target_paused(app, t));
 	case K_RESUME:
-		return (t->kind == T_SOURCE || t->kind == T_TABLE || t->kind == T_DESTINATION) && target_paused(app, t);
-	case K_REPLAY:
-		return t->kind == T_JOB;
+		return t->kind != T_NONE && target_paused(app, t);
+	case K_DISCARD:
+		return job_waits(t) || (t->kind == T_JOB && (strcmp(t->state, "held") == 0 || strcmp(t->state, "corrupt") == 0));
+	case K_REPLAY: /* what has not ended yet is refused by the daemon */
+		return t->kind == T_JOB && !job_waits(t) && strcmp(t->state, "active") != 0;
 	case K_TRY:
 		return true;
 	default:
@@ -237,6 +254,7 @@ static void ask_pause(struct app *app, const struct target *t)
 	struct buf text = BUF_INIT, name = BUF_INIT;
 	const json_t *o = object_of(app, t);
 	const char *effect = t->kind == T_SOURCE ? _("Its senders get 503 with Retry-After and must keep their records; what was accepted is still loaded.") :
+			     t->kind == T_JOB	 ? _("This job is not loaded until it is resumed; its table's other jobs are not held by it.") :
 			     t->kind == T_TABLE	 ? _("Import goes on; the records of this table wait in the spool, for all its destinations.") :
 						   _("Import and the other destinations go on; the records wait in the spool.");
 
@@ -246,7 +264,8 @@ static void ask_pause(struct app *app, const struct target *t)
 	if (o && t->kind != T_SOURCE)
 		add_waiting(app, o, &text);
 	prompt_confirm(&app->prompt, xasprintf(_("pause %s %s?"), _(kind_words[t->kind]), buf_cstr(&name)), buf_detach(&text, NULL));
-	app->prompt.n_fields = 2;
+	/* a job is held until it is resumed */
+	app->prompt.n_fields = t->kind == T_JOB ? 1 : 2;
 	app->prompt.labels[0] = N_("reason");
 	app->prompt.labels[1] = N_("for (30m, 2h)");
 	app->prompt.act = do_pause;
@@ -370,6 +389,39 @@ static void ask_replay(struct view *v, const struct target *t)
 		app_say(v->app, _("asking what a replay of job %s would do..."), t->job);
 }
 
+/* --- discard --- */
+
+static void discard_command(struct app *app, struct prompt *p, void *arg, struct buf *out)
+{
+	(void)app;
+	(void)p;
+	buf_addf(out, "stitchctl job discard %s", ((const struct target *)arg)->job);
+}
+
+static void do_discard(struct app *app, struct prompt *p, bool done, void *arg)
+{
+	const struct target *t = arg;
+
+	(void)done;
+	if (strcmp(buf_cstr(&p->fields[0].text), t->job) != 0)
+		app_warn(app, _("not discarded: the job's id was not typed"));
+	else
+		app_act(app, app_top(app), "job.discard", json_pack("{s:s}", "id", t->job), xasprintf(_("job %s is discarded"), t->job), NULL);
+}
+
+static void ask_discard(struct app *app, const struct target *t)
+{
+	prompt_confirm(&app->prompt, xasprintf(_("discard job %s?"), t->job),
+		xstrdup(_("Its records will not be in the destination. They stay in the trash until retention takes them; a replay of the job brings them back until then.\n"
+			  "Type the id of the job into the field, Enter, then y.")));
+	app->prompt.n_fields = 1;
+	app->prompt.focus = 0;
+	app->prompt.labels[0] = N_("id of the job");
+	app->prompt.act = do_discard;
+	app->prompt.command = discard_command;
+	app->prompt.arg = xmemdup(t, sizeof(*t));
+}
+
 static void try_now(struct view *v, const struct target *t)
 {
 	json_t *params = json_object();
@@ -383,7 +435,7 @@ bool act_key(struct view *v, const struct target *t, enum key_action a)
 {
 	struct app *app = v->app;
 
-	if (a != K_PAUSE && a != K_RESUME && a != K_REPLAY && a != K_TRY)
+	if (a != K_PAUSE && a != K_RESUME && a != K_REPLAY && a != K_DISCARD && a != K_TRY)
 		return false;
 	if (!app_may_act(app)) {
 		app_warn(app, app->readonly ? _("this console only looks (--readonly)") : _("you may look, not act: only the daemon's own user and root may"));
@@ -395,11 +447,15 @@ bool act_key(struct view *v, const struct target *t, enum key_action a)
 	}
 	if (!act_can(app, t, a)) {
 		if (a == K_PAUSE)
-			app_say(app, "%s", t->kind == T_NONE ? _("this cannot be paused") : _("it is paused already: r resumes it"));
+			app_say(app, "%s", t->kind == T_NONE || !target_paused(app, t) ? _("this cannot be paused") : _("it is paused already: r resumes it"));
 		else if (a == K_RESUME)
 			app_say(app, "%s", _("it is not paused"));
+		else if (a == K_REPLAY && t->kind == T_JOB)
+			app_say(app, "%s", _("this job has not ended yet: t tries it now"));
+		else if (a == K_DISCARD && t->kind == T_JOB)
+			app_say(app, "%s", _("only a job that waits can be discarded"));
 		else
-			app_say(app, "%s", _("open a job first: R is for jobs"));
+			app_say(app, "%s", _("open a job first: this key is for jobs"));
 		return true;
 	}
 	if (a == K_PAUSE)
@@ -408,6 +464,8 @@ bool act_key(struct view *v, const struct target *t, enum key_action a)
 		ask_resume(app, t);
 	else if (a == K_REPLAY)
 		ask_replay(v, t);
+	else if (a == K_DISCARD)
+		ask_discard(app, t);
 	else
 		try_now(v, t);
 	return true;

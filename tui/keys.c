@@ -39,6 +39,7 @@ static const struct key_def defs[] = {
 	{K_PAUSE, {'p'}, "p", N_("pause"), N_("pause this source, table, destination or job (asks first)"), true},
 	{K_RESUME, {'r'}, "r", N_("resume"), N_("resume it (asks first)"), true},
 	{K_REPLAY, {'R'}, "R", N_("replay"), N_("load this job's batch again: a dry run first, then it asks"), true},
+	{K_DISCARD, {'d'}, "d", N_("discard"), N_("discard a job that waits: its id has to be typed; kept in trash for a while"), true},
 	{K_TRY, {'t'}, "t", N_("try now"), N_("try now what waits for its next attempt, and cut open batches"), true},
 	{K_CHECK, {'v'}, "v", N_("verify"), N_("connect and prove each right that loading needs"), true},
 	{K_ADD, {'a'}, "a", N_("add"), N_("the wizard: a push source and where its rows go"), true},

@@ -76,13 +76,14 @@ void list_format(const json_t *o, const struct list_field *f, int64_t now, struc
 
 struct target {
 	enum { T_NONE, T_SOURCE, T_TABLE, T_DESTINATION, T_JOB } kind;
-	char source[80], table[300], destination[80], job[24];
+	char source[80], table[300], destination[80], job[24], state[16]; /* state: of a job */
 };
 
 void target_of_problem(const json_t *problem, struct target *t); /* from its "object" */
 void target_of_table(const json_t *table, struct target *t);
+void target_of_job(const json_t *job, struct target *t);
 bool target_paused(const struct app *app, const struct target *t); /* the thing itself, not what it belongs to */
-/* Can a (pause, resume, replay, try) be done to t now? */
+/* Can a (pause, resume, replay, discard, try) be done to t now? */
 bool act_can(const struct app *app, const struct target *t, enum key_action a);
 /* Asks and acts; the prompt is the app's. True: the key was for this. */
 bool act_key(struct view *v, const struct target *t, enum key_action a);

@@ -51,6 +51,8 @@ static void on_job(struct app *app, struct view *v, const json_t *r, const struc
 	}
 	json_decref(j->job);
 	j->job = json_incref((json_t *)(uintptr_t)r);
+	if (*mj_str(r, "id"))
+		target_of_job(r, &j->target);
 	if (j->sel >= mj_len(j->job, "rejected"))
 		j->sel = 0;
 }
@@ -185,7 +187,7 @@ static bool key(struct view *v, enum key_action a)
 	size_t n = mj_len(j->job, "rejected");
 	struct buf b = BUF_INIT;
 
-	if (a != K_PAUSE && a != K_RESUME && act_key(v, &j->target, a))
+	if (act_key(v, &j->target, a))
 		return true;
 	switch (a) {
 	case K_DOWN:
@@ -214,6 +216,8 @@ static bool can(struct view *v, enum key_action a)
 {
 	size_t n = mj_len(job_of(v)->job, "rejected");
 
+	if (a == K_REPLAY || a == K_TRY || a == K_PAUSE || a == K_RESUME || a == K_DISCARD)
+		return act_can(v->app, &job_of(v)->target, a);
 	return (a != K_DOWN && a != K_LAST) || n > 1;
 }
 
@@ -225,7 +229,7 @@ static void close_job(struct view *v)
 
 struct view *view_job(const char *id)
 {
-	static const enum key_action actions[] = {K_REPLAY, K_DOWN, K_COPY, K_BACK, K_TRY, K_LAST, KEYS_SCREENS, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_REPLAY, K_PAUSE, K_RESUME, K_DISCARD, K_DOWN, K_COPY, K_BACK, K_TRY, K_LAST, KEYS_SCREENS, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("job"), .title = title, .update = update, .tick = tick, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_job};
 	struct job *j = xcalloc(1, sizeof(*j));
 

@@ -163,10 +163,7 @@ static void draw(struct view *v, int y, int height, int width)
 
 static void job_target(const struct spool *s, struct target *t)
 {
-	const json_t *o = list_item(&s->l);
-
-	*t = (struct target){.kind = o ? T_JOB : T_NONE};
-	snprintf(t->job, sizeof(t->job), "%s", mj_str(o, "id"));
+	target_of_job(list_item(&s->l), t);
 }
 
 static bool key(struct view *v, enum key_action a)
@@ -176,7 +173,7 @@ static bool key(struct view *v, enum key_action a)
 	struct buf b = BUF_INIT;
 
 	job_target(s, &t);
-	if (a != K_PAUSE && a != K_RESUME && act_key(v, &t, a))
+	if (act_key(v, &t, a))
 		return true;
 	if (list_key(&s->l, v->app, a))
 		return true;
@@ -203,7 +200,7 @@ static bool can(struct view *v, enum key_action a)
 	struct target t;
 
 	job_target(spool_of(v), &t);
-	return (a != K_REPLAY && a != K_TRY) || act_can(v->app, &t, a);
+	return (a != K_REPLAY && a != K_TRY && a != K_PAUSE && a != K_RESUME && a != K_DISCARD) || act_can(v->app, &t, a);
 }
 
 static void close_spool(struct view *v)
@@ -226,7 +223,7 @@ struct view *view_spool(const char *source, const char *table, const char *desti
 	static const struct list_field fields[] = {{"state", LIST_STATE}, {"id", LIST_TEXT}, {"state", LIST_TEXT}, {"", LIST_TABLE}, {"destination", LIST_TEXT}, {"records", LIST_COUNT},
 		{"bytes", LIST_BYTES}, {"attempts", LIST_COUNT}, {"created_ns", LIST_AGE}, {"error.text", LIST_TEXT}};
 	static const char *const ids[] = {"id", NULL};
-	static const enum key_action actions[] = {K_OPEN, K_REPLAY, K_TRY, K_ENDED, K_FILTER, K_SORT, K_COPY, K_BACK, K_ADD, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
+	static const enum key_action actions[] = {K_OPEN, K_REPLAY, K_PAUSE, K_RESUME, K_TRY, K_ENDED, K_FILTER, K_SORT, K_COPY, K_DISCARD, K_BACK, KEYS_SCREENS, KEYS_MOVES, K_QUIT, K_NONE};
 	static const struct view_ops ops = {.name = N_("spool"), .title = title, .update = update, .tick = tick, .draw = draw, .key = key, .can = can, .actions = actions, .close = close_spool};
 	struct spool *s = xcalloc(1, sizeof(*s));
 

@@ -22,6 +22,9 @@
 #define TICK_IDLE 1000
 #define DISK_EVERY (250 * NSEC_PER_MSEC)
 #define DEAD_EVERY (250 * NSEC_PER_MSEC)
+#define RATE_OVER (5 * NSEC_PER_SEC)
+#define WAIT_UNKNOWN 30u /* s */
+#define WAIT_MAX 60u
 #define LINGER_MAX 64u
 #define LINGER_TIME NSEC_PER_SEC
 
@@ -103,7 +106,8 @@ struct acceptor {
 	struct import *im;
 	struct leaving linger[LINGER_MAX];
 	unsigned n_linger;
-	int64_t disk_at, dead_at;
+	int64_t disk_at, dead_at, seen_at;
+	uint64_t seen_free; /* at seen_at, for the speed at which a full disk empties */
 	struct pollfd *poll; /* of look_for_dead */
 	struct conn **conns;
 	size_t cap;
@@ -134,7 +138,7 @@ static void turn_away(struct acceptor *a, int fd)
 	char text[400];
 	int n = snprintf(text, sizeof(text),
 		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nRetry-After: %u\r\nConnection: close\r\n\r\n%s",
-		sizeof(body) - 1, MAX(atomic_load(&a->im->retry_after), 1), body);
+		sizeof(body) - 1, import_retry_after(a->im), body);
 
 	metric_add(import_unavailable_total, 1);
 	if (send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n || shutdown(fd, SHUT_WR) || a->n_linger == LINGER_MAX) {
@@ -249,6 +253,23 @@ static void look_for_dead(struct acceptor *a, int64_t now)
 	pthread_mutex_unlock(&im->lock);
 }
 
+/* How long until the disk is above the reserve again, at the speed of the last seconds. */
+static void guess_wait(struct acceptor *a, uint64_t avail, int64_t now)
+{
+	uint64_t wait = WAIT_UNKNOWN, ms, per_ms;
+
+	if (a->seen_at && now - a->seen_at < RATE_OVER)
+		return;
+	if (a->seen_at && avail > a->seen_free) {
+		ms = (uint64_t)((now - a->seen_at) / NSEC_PER_MSEC);
+		per_ms = MAX((avail - a->seen_free) / ms, 1);
+		wait = MIN((a->im->c.reserve_bytes - avail) / per_ms / 1000 + 1, WAIT_MAX);
+	}
+	atomic_store(&a->im->disk_wait, (unsigned)wait);
+	a->seen_at = now;
+	a->seen_free = avail;
+}
+
 static void look_at_disk(struct acceptor *a, int64_t now)
 {
 	struct import *im = a->im;
@@ -260,6 +281,10 @@ static void look_at_disk(struct acceptor *a, int64_t now)
 	a->disk_at = now + DISK_EVERY;
 	metric_set(disk_free_bytes, (int64_t)avail);
 	low = avail < im->c.reserve_bytes;
+	if (low)
+		guess_wait(a, avail, now);
+	else
+		a->seen_at = 0;
 	if (low == atomic_load(&im->disk_low))
 		return;
 	atomic_store(&im->disk_low, low);

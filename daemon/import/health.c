@@ -27,6 +27,13 @@ bool import_shut(struct import *im, struct err *why)
 	return told;
 }
 
+unsigned import_retry_after(struct import *im)
+{
+	unsigned s = atomic_load(atomic_load(&im->disk_low) ? &im->disk_wait : &im->retry_after);
+
+	return MAX(s, 1);
+}
+
 int refuse_busy(struct refusal *r, const char *fmt, ...)
 {
 	char text[400];

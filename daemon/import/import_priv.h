@@ -103,7 +103,7 @@ struct import {
 	bool started;
 	_Atomic bool stop, draining, closing; /* acceptor ends; no new connections, keep-alive ends; everything is answered 503 */
 	_Atomic unsigned n_conns;
-	_Atomic unsigned retry_after;
+	_Atomic unsigned retry_after, disk_wait; /* s: told by import_set_pressure; while the disk is full, by how fast it empties */
 	_Atomic int64_t last_received; /* received_at never falls while this process lives */
 	_Atomic unsigned puts;	       /* given to the queue and not yet answered */
 	_Atomic bool disk_low;
@@ -142,6 +142,7 @@ int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *cl
 /* health.c */
 void health_answer(struct request *r);
 bool import_shut(struct import *im, struct err *why); /* would a request be refused with 503 now? */
+unsigned import_retry_after(struct import *im); /* for the answer's head */
 int refuse_busy(struct refusal *r, const char *fmt, ...) PRINTF(2, 3); /* 503 */
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "daemon/import/intake.h"
 
+#include "daemon/core/now.h"
 #include "daemon/import/schema.h"
 #include "decimal.h"
 #include "jwrite.h"
@@ -22,6 +23,18 @@ struct arena_chunk {
 	size_t used, cap;
 	char data[];
 };
+
+/* Names come from outside: with a hash that everybody knows, a sender could choose names that all fall on one place. FNV-1a from a random start. */
+static uint64_t seed;
+
+static uint64_t hash(struct str s)
+{
+	uint64_t h = seed;
+
+	for (size_t i = 0; i < s.len; i++)
+		h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
+	return h ^ h >> 32;
+}
 
 const char *jtype_name(enum jtype t)
 {
@@ -66,6 +79,8 @@ struct intake *intake_new(void)
 {
 	struct intake *b = xcalloc(1, sizeof(*b));
 
+	if (!seed)
+		random_bytes(&seed, sizeof(seed));
 	b->schemas = schema_cache_new();
 	b->zstd = frame_ctx_new();
 	return b;
@@ -248,7 +263,7 @@ struct group *intake_add_group(struct intake *b)
 /* The slot of the table, or the free one where it would be. */
 static uint32_t *table_slot(struct intake *b, struct str table)
 {
-	size_t i = str_hash(table) & (b->cap_index - 1);
+	size_t i = hash(table) & (b->cap_index - 1);
 
 	while (b->index[i] && !str_eq(b->groups[b->index[i] - 1].table, table))
 		i = (i + 1) & (b->cap_index - 1);
@@ -324,7 +339,7 @@ static void index_fields(struct group *g)
 	g->index = xcalloc(cap, sizeof(*g->index));
 	g->cap_index = cap;
 	for (uint32_t i = 0; i < g->n_fields; i++) {
-		size_t at = str_hash(g->fields[i].name) & (cap - 1);
+		size_t at = hash(g->fields[i].name) & (cap - 1);
 
 		while (g->index[at])
 			at = (at + 1) & (cap - 1);
@@ -338,7 +353,7 @@ static uint32_t find_field(const struct group *g, struct str name)
 
 	if (!g->cap_index)
 		return UINT32_MAX;
-	at = str_hash(name) & (g->cap_index - 1);
+	at = hash(name) & (g->cap_index - 1);
 	while (g->index[at]) {
 		if (str_eq(g->fields[g->index[at] - 1].name, name))
 			return g->index[at] - 1;
@@ -364,7 +379,7 @@ static uint32_t field_of(struct intake *b, struct group *g, struct str raw, bool
 	}
 	i = (uint32_t)g->n_fields++;
 	g->fields[i] = (struct field){.raw = raw, .name = name};
-	at = str_hash(name) & (g->cap_index - 1);
+	at = hash(name) & (g->cap_index - 1);
 	while (g->index[at])
 		at = (at + 1) & (g->cap_index - 1);
 	g->index[at] = i + 1;

@@ -101,7 +101,7 @@ struct intake {
 	struct frame_ctx *zstd;
 };
 
-struct intake *intake_new(void) MUST_CHECK;
+struct intake *intake_new(void) MUST_CHECK; /* the first one before other threads run */
 void intake_free(struct intake *b);
 void intake_reset(struct intake *b); /* empty; gives back what an unusually large request took */
 void *intake_alloc(struct intake *b, size_t n) MUST_CHECK; /* until intake_reset */

@@ -190,7 +190,7 @@ static enum MHD_Result answer(struct request *r)
 	if (r->allow)
 		MHD_add_response_header(resp, "Allow", r->allow);
 	if (status == 503) {
-		snprintf(seconds, sizeof(seconds), "%u", MAX(atomic_load(&r->w->im->retry_after), 1));
+		snprintf(seconds, sizeof(seconds), "%u", import_retry_after(r->w->im));
 		MHD_add_response_header(resp, "Retry-After", seconds);
 	}
 	if (r->close || atomic_load(&r->w->im->draining))

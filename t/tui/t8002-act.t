@@ -67,6 +67,26 @@ is "which is all that was asked" '{"dry_run":true,"id":"7034"}' "$(calls job.rep
 keys y
 sees "y replays" "job 7034 is loaded again as job 8001"
 is "that job" '{"id":"7034"}' "$(calls job.replay | tail -n 1 | jq -cS .)"
+keys j R
+sees "a job that waits needs no replay" "not ended yet: t tries it now"
+keys p
+sees "it can be held" "pause job 7100\?"
+keys Escape d
+sees "d asks for its id" "discard job 7100\?"
+keys Tab y
+wait_screen "not discarded"
+keys d
+type_text "710"
+keys Enter y
+sees "another id discards nothing" "not discarded: the job's id was not typed"
+is "nothing was called" "" "$(calls job.discard)"
+keys d
+type_text "7100"
+keys Enter
+is "nor before y" "" "$(calls job.discard)"
+keys y
+sees "then it does" "job 7100 is discarded"
+is "that one" '{"id":"7100"}' "$(calls job.discard | jq -cS .)"
 keys t
 sees "t tries now" "tried now"
 keys 5

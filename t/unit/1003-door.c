@@ -60,11 +60,13 @@ static void open_queue(size_t mailbox)
 	pthread_create(&writer, NULL, write_queue, NULL);
 }
 
+static uint64_t reserve;
+
 static void open_door(unsigned threads, unsigned connections, int64_t timeout)
 {
 	char *port_file = xasprintf("%s/http.port", state_dir);
 	struct import_config c = {.listen = "127.0.0.1:0", .port_file = port_file, .threads = threads, .connections_max = connections, .body_max = BODY_MAX,
-		.bodies_max = 2 * BODY_MAX, .request_timeout = timeout, .state_dir = state_dir, .run_id = "test"};
+		.bodies_max = 2 * BODY_MAX, .request_timeout = timeout, .state_dir = state_dir, .run_id = "test", .reserve_bytes = reserve};
 	struct err e = ERR_INIT;
 
 	door = import_new(&c, queue, state, &e);
@@ -571,6 +573,34 @@ static void test_drain_deadline(void)
 	http_close(&h);
 }
 
+static bool not_ready(void)
+{
+	struct http h;
+	unsigned status;
+
+	http_dial(&h, port);
+	http_sayf(&h, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+	status = http_hear(&h);
+	http_close(&h);
+	return status == 503;
+}
+
+static void test_full_disk(void)
+{
+	uint64_t from = queue_end(queue, 0);
+	struct http h;
+
+	ok(wait_until(not_ready), "a disk below the reserve: not ready");
+	http_dial(&h, port);
+	http_post(&h, BATCH, "at_good", GOOD);
+	answers(&h, 503, ERROR_BODY("The disk is full; please send it again later"), "and 503");
+	ok(http_has(&h, "Retry-After: 30\r\n"), "for half a minute, as long as nobody knows better");
+	http_post(&h, BATCH, "at_wrong", GOOD);
+	is_int(401, h.status, "a stranger is one all the same");
+	is_int((int64_t)from, (int64_t)queue_end(queue, 0), "nothing is stored");
+	http_close(&h);
+}
+
 int main(void)
 {
 	struct err e = ERR_INIT;
@@ -605,6 +635,12 @@ int main(void)
 	test_too_many();
 	test_slow();
 	test_drain_deadline();
+	close_door();
+
+	reserve = UINT64_C(1) << 62;
+	open_queue(2);
+	open_door(1, 4, NSEC_PER_SEC);
+	test_full_disk();
 	close_door();
 
 	stage_stop(state_stage(state));
