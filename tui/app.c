@@ -79,6 +79,15 @@ void app_copy(struct app *app, const char *text)
 	buf_free(&out);
 }
 
+void app_remember(struct app *app, const char *command)
+{
+	json_t *one = json_pack("{s:I, s:s}", "at_ns", (json_int_t)model_now(&app->m), "command", command);
+
+	/* a reason that is no UTF-8 makes no JSON, and no command either */
+	if (one)
+		json_array_append_new(app->acts, one);
+}
+
 bool app_may_act(const struct app *app)
 {
 	return !app->readonly && model_acts(&app->m);
@@ -90,7 +99,7 @@ struct pending {
 	struct app *app;
 	uint64_t serial, tag;
 	app_reply *fn;
-	char *done; /* an act: what to say */
+	char *done, *command; /* an act: what to say, what to remember */
 	bool act;
 };
 
@@ -121,7 +130,10 @@ static void on_reply(json_t *result, const struct err *e, void *arg)
 			snprintf(app->message, sizeof(app->message), "%s", said);
 		free(said);
 	}
+	if (p->act && result && p->command)
+		app_remember(app, p->command);
 	app->dirty = true;
+	free(p->command);
 	free(p->done);
 	free(p);
 }
@@ -136,6 +148,7 @@ static int send_call(struct app *app, struct view *v, const char *method, json_t
 	if (model_call(&app->m, method, params, on_reply, p, &e) == 0)
 		return 0;
 	app_warn(app, "%s", e.text);
+	free(p->command);
 	free(p->done);
 	free(p);
 	return -1;
@@ -149,9 +162,12 @@ int app_call(struct app *app, struct view *v, const char *method, json_t *params
 void app_act(struct app *app, struct view *v, const char *method, json_t *params, char *done, app_reply *fn)
 {
 	if (app_may_act(app)) {
+		struct pending p = {.fn = fn, .done = done, .command = app->command, .act = true};
+
+		app->command = NULL;
 		/* why it was not sent has been said */
-		if (send_call(app, v, method, params, (struct pending){.fn = fn, .done = done, .act = true}))
-			return;
+		if (send_call(app, v, method, params, p))
+			app->dirty = true;
 		return;
 	}
 	app_warn(app, "%s", _("this console only looks"));
@@ -272,6 +288,9 @@ static void common_key(struct app *app, enum key_action a)
 		break;
 	case K_AUDIT:
 		go_to(app, view_audit(NULL));
+		break;
+	case K_RUNBOOK:
+		go_to(app, view_runbook());
 		break;
 	case K_ADD:
 		if (!app_may_act(app))

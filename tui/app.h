@@ -26,6 +26,8 @@ struct app {
 	bool readonly, quit, pasting, dirty;
 	char message[700]; /* what the last key did */
 	bool message_bad;
+	json_t *acts;		    /* what was done in this session: {"at_ns", "command"}, oldest first */
+	char *command;		    /* of the act that is about to be called: remembered when it has succeeded */
 	struct wizard_draft *draft; /* what was typed into the wizard and not used yet; owned (view_wizard.c frees it) */
 };
 
@@ -38,6 +40,8 @@ void app_say(struct app *app, const char *fmt, ...) PRINTF(2, 3);
 void app_warn(struct app *app, const char *fmt, ...) PRINTF(2, 3);
 /* To the terminal's clipboard (OSC 52), and shown in the message line for those whose terminal has none. */
 void app_copy(struct app *app, const char *text);
+/* Something was done; this is how a shell would do it. */
+void app_remember(struct app *app, const char *command);
 bool app_may_act(const struct app *app); /* else acting keys are absent */
 /* A question to the daemon for v; fn is called only while v is open. tag: the view's own. -1: said in the message line. */
 int app_call(struct app *app, struct view *v, const char *method, json_t *params /* stolen */, app_reply *fn, uint64_t tag);

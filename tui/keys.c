@@ -36,6 +36,7 @@ static const struct key_def defs[] = {
 	{K_DESTINATIONS, {'5'}, "5", N_("destinations"), N_("destinations and their loaders"), false},
 	{K_LOG, {'6', 'l'}, "l", N_("log"), N_("what happened"), false},
 	{K_AUDIT, {'7', 'A'}, "A", N_("audit"), N_("who did what, when"), false},
+	{K_RUNBOOK, {'@'}, "@", N_("runbook"), N_("what was done in this session, as stitchctl commands"), false},
 	{K_PAUSE, {'p'}, "p", N_("pause"), N_("pause this source, table, destination or job (asks first)"), true},
 	{K_RESUME, {'r'}, "r", N_("resume"), N_("resume it (asks first)"), true},
 	{K_REPLAY, {'R'}, "R", N_("replay"), N_("load this job's batch again: a dry run first, then it asks"), true},

@@ -20,7 +20,7 @@ libconsole_a_SOURCES = \
 	tui/terminal.c tui/terminal.h \
 	tui/theme.c tui/theme.h \
 	tui/view.h \
-	tui/view_audit.c tui/view_destinations.c tui/view_help.c tui/view_home.c tui/view_job.c tui/view_log.c \
+	tui/view_audit.c tui/view_destinations.c tui/view_help.c tui/view_home.c tui/view_job.c tui/view_log.c tui/view_runbook.c \
 	tui/view_sources.c tui/view_spool.c tui/view_tables.c tui/view_wizard.c \
 	tui/wizard.c tui/wizard.h
 CONSOLE_LIBS = libconsole.a $(NCURSES_LIBS) $(SHARED_LIBS)

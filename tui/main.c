@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"readonly", no_argument, NULL, 'r'}, {"once", no_argument, NULL, 'o'},
 		{"json", no_argument, NULL, 'j'}, {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	struct app app = {.readonly = false};
+	struct app app = {.acts = json_array()};
 	const char *socket_path = NULL;
 	bool once = false, as_json = false;
 	int c, rc;
@@ -64,6 +64,7 @@ int main(int argc, char **argv)
 	else
 		rc = terminal_check() ? 2 : app_run(&app);
 	wizard_draft_free(app.draft);
+	json_decref(app.acts);
 	model_free(&app.m);
 	return rc;
 }

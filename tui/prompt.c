@@ -174,6 +174,15 @@ void prompt_line(struct prompt *p, const char *label, const char *text)
 
 /* --- keys --- */
 
+static char *command_of(struct app *app, struct prompt *p)
+{
+	struct buf b = BUF_INIT;
+
+	p->command(app, p, p->arg, &b);
+	return buf_detach(&b, NULL);
+}
+
+
 static void run(struct app *app, struct prompt *p, bool done)
 {
 	struct prompt mine;
@@ -185,17 +194,19 @@ static void run(struct app *app, struct prompt *p, bool done)
 	/* the act may open the next prompt */
 	mine = *p;
 	*p = (struct prompt){.kind = PROMPT_NONE};
+	app->command = mine.kind == PROMPT_CONFIRM && mine.command ? command_of(app, &mine) : NULL;
 	mine.act(app, &mine, true, mine.arg);
+	free(app->command); /* it was not called */
+	app->command = NULL;
 	prompt_close(&mine);
 }
 
 static void show_command(struct app *app, struct prompt *p)
 {
-	struct buf b = BUF_INIT;
+	char *command = command_of(app, p);
 
-	p->command(app, p, p->arg, &b);
-	app_copy(app, buf_cstr(&b));
-	buf_free(&b);
+	app_copy(app, command);
+	free(command);
 }
 
 static void confirm_key(struct app *app, struct prompt *p, int key, bool is_code, bool pasted)

@@ -30,7 +30,7 @@ struct view {
 
 /* Most screens have these; a screen's own key for itself does nothing. */
 #define KEYS_MOVES K_DOWN, K_PAGE_DOWN, K_LAST
-#define KEYS_SCREENS K_SPOOL, K_TABLES, K_SOURCES, K_DESTINATIONS, K_LOG, K_AUDIT, K_HOME
+#define KEYS_SCREENS K_SPOOL, K_TABLES, K_SOURCES, K_DESTINATIONS, K_LOG, K_AUDIT, K_RUNBOOK, K_HOME
 
 bool view_can(struct view *v, enum key_action a);
 
@@ -43,6 +43,7 @@ struct view *view_sources(void);
 struct view *view_destinations(void);
 struct view *view_log(void);
 struct view *view_audit(const char *object);
+struct view *view_runbook(void);
 struct view *view_wizard(struct app *app);
 struct view *view_help(const struct view *of);
 void wizard_draft_free(struct wizard_draft *d);

@@ -155,6 +155,21 @@ static void leave_destination(struct wizard *w)
 
 static void make_next(struct wizard *w);
 
+/* For the runbook, once all of it is made. */
+static void remember(struct app *app, const struct wizard_draft *d)
+{
+	struct buf b = BUF_INIT;
+
+	wizard_commands(d, &b);
+	for (char *p = b.data, *end; p && *p; p = end) {
+		end = strchrnul(p, '\n');
+		if (*end)
+			*end++ = '\0';
+		app_remember(app, p);
+	}
+	buf_free(&b);
+}
+
 static void on_made(struct app *app, struct view *v, const json_t *r, const struct err *e, uint64_t tag)
 {
 	struct wizard *w = v ? wizard_of(v) : NULL;
@@ -174,6 +189,7 @@ static void on_made(struct app *app, struct view *v, const json_t *r, const stru
 		d->made_destination = true;
 	} else {
 		d->made_connection = true;
+		remember(app, d);
 	}
 	if (w)
 		make_next(w);

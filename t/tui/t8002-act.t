@@ -94,6 +94,13 @@ wait_screen "destinations: 2"
 keys v
 sees "v checks a destination, cause and fix are shown" "start the server, or mend host and port"
 
+keys @
+sees "@ lists what was done as commands" "stitchctl pause destination snowflake-prod --reason 'vendor outage: ticket 7'"
+like "in order" $'resume destination snowflake-prod.*\n.*pause source shop.*\n.*job replay 7034' "$(screen)"
+is "what was not done is not in it" 1 "$(screen | grep -c "job discard")"
+keys 5
+wait_screen "destinations: 2"
+
 world '."pause.set" = {error: ["denied", "the audit log cannot be written"]}'
 keys j p y
 sees "a refusal is told in the daemon's words" "not done: the audit log cannot be written"
