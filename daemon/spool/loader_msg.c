@@ -76,7 +76,7 @@ static json_t *batch_json(const struct batch_row *b)
 static json_t *json_of(const char *text, const char *what, const struct load_row *load, struct err *e)
 {
 	json_error_t je;
-	json_t *v = json_loads(text && *text ? text : "[]", 0, &je);
+	json_t *v = json_loads(text && *text ? text : "[]", JSON_ALLOW_NUL, &je);
 
 	if (!json_is_array(v)) {
 		err_set(e, ERR_INTERNAL, "%s of %s.%s in state.db are not a JSON array", what, load->source, load->table);
@@ -84,6 +84,18 @@ static json_t *json_of(const char *text, const char *what, const struct load_row
 		return NULL;
 	}
 	return v;
+}
+
+/* No destination has a column with U+0000 in its name, and the protocol cannot carry one: a record that has such a field is rejected as one that the job
+ * does not know. */
+static void drop_nul_names(json_t *columns)
+{
+	for (size_t k = json_array_size(columns); k-- > 0;) {
+		json_t *name = json_object_get(json_array_get(columns, k), "name");
+
+		if (json_is_string(name) && strlen(json_string_value(name)) != json_string_length(name))
+			json_array_remove(columns, k);
+	}
 }
 
 json_t *loader_load_params(const struct load_row *load, struct err *e)
@@ -97,6 +109,7 @@ json_t *loader_load_params(const struct load_row *load, struct err *e)
 		json_decref(keys);
 		return NULL;
 	}
+	drop_nul_names(columns);
 	assert(load->n > 0);
 	batches = json_array();
 	for (size_t k = 0; k < load->n; k++)

@@ -47,10 +47,23 @@ static int describe(struct load *ld, struct err *e)
 	return ld->l->ops->describe(ld->l->self, ld->j, &ld->desc, e);
 }
 
+static bool has_records(const struct job *j)
+{
+	for (size_t k = 0; k < j->n_batches; k++)
+		if (j->batches[k].records)
+			return true;
+	return false;
+}
+
 static int make_layout(struct load *ld, struct err *e)
 {
 	layout_free(&ld->lo);
-	return layout_make(ld->j, ld->l->ops->dialect(ld->l->self), ld->with_extracted, &ld->lo, e);
+	if (layout_make(ld->j, ld->l->ops->dialect(ld->l->self), ld->with_extracted, &ld->lo, e))
+		return -1;
+	/* a version that is activated alone names no keys, so the table's are not compared with them */
+	if (!has_records(ld->j))
+		ld->lo.has_table = false;
+	return 0;
 }
 
 /* Bring the table to the layout. *changed: something was done, so it must be described again. */

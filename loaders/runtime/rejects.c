@@ -38,6 +38,14 @@ static struct str cut(struct str s, size_t max)
 	return str_mem(s.ptr, n);
 }
 
+/* To be shown: up to a U+0000, which no JSON text of the protocol may hold. */
+static struct str shown(struct str value)
+{
+	const char *nul = value.len ? memchr(value.ptr, 0, value.len) : NULL;
+
+	return cut(nul ? str_mem(value.ptr, (size_t)(nul - value.ptr)) : value, VALUE_MAX);
+}
+
 static void keep(struct rejects *r, size_t batch, uint64_t record, struct str reason, struct str raw)
 {
 	if (r->bytes + raw.len > KEEP_MAX)
@@ -62,7 +70,7 @@ static void write_piece(struct rejects *r, const char *batch, uint64_t record, c
 	jwrite_key(&w, "record");
 	jwrite_u64(&w, record);
 	jwrite_kv_str(&w, "field", why->field);
-	jwrite_kv_str(&w, "value", cut(why->value, VALUE_MAX)); /* the whole of it is in raw */
+	jwrite_kv_str(&w, "value", shown(why->value)); /* the whole of it is in raw */
 	jwrite_kv_str(&w, "reason", buf_str(&why->reason));
 	jwrite_kv_str(&w, "raw", raw);
 	jwrite_object_end(&w);

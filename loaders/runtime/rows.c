@@ -357,7 +357,7 @@ enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const s
 
 	if (rec->time_extracted.len > 4 && r->lo->extracted == NO_COLUMN)
 		return ROWS_WANT_EXTRACTED;
-	if (str_to_i64(rec->sequence, &out->sequence) || out->sequence < 0) {
+	if (str_to_i64(rec->sequence, &out->sequence)) {
 		err_set(e, ERR_CORRUPT, "a record has the sequence " STR_FMT, STR_ARG(rec->sequence));
 		return ROWS_ERROR;
 	}

@@ -180,6 +180,9 @@ static void ours(void)
 	rec.sequence = STR("9223372036854775808");
 	is_int(ROWS_ERROR, rows_make(rows, &rec, &at, &row, &why, &e), "one more is not ours: %s", e.text);
 	is_int(ERR_CORRUPT, e.code, "the file is damaged");
+	rec.sequence = STR("-9223372036854775808");
+	is_int(ROWS_ROW, rows_make(rows, &rec, &at, &row, &why, &e), "one below zero is a number as any other");
+	is_int(INT64_MIN, row.cells[lo.sequence].i, "and kept");
 	job.n_keys = 0;
 	use(&plain, false);
 	rec.sequence = STR("1");
