@@ -26,7 +26,7 @@ struct flags {
 	bool check;
 	struct {
 		const char *key, *value;
-	} set[32];
+	} set[64];
 	unsigned n_set;
 };
 
@@ -90,8 +90,13 @@ static int parse_flags(int argc, char **argv, struct flags *f)
 		}
 		value = eq ? eq + 1 : i + 1 < argc ? argv[++i] : NULL;
 		key = setting_of_flag(name);
-		if (!value || (!key && strcmp(name, "config") != 0) || f->n_set == ARRAY_LEN(f->set)) {
-			fprintf(stderr, value || key ? "stitchd: %s: no such option (try --help)\n" : "stitchd: %s: needs a value\n", arg);
+		if (!key && strcmp(name, "config") != 0) {
+			fprintf(stderr, "stitchd: %s: no such option (try --help)\n", arg);
+			free(name);
+			return -1;
+		}
+		if (!value || f->n_set == ARRAY_LEN(f->set)) {
+			fprintf(stderr, value ? "stitchd: %s: too many options; put settings into a file (--config)\n" : "stitchd: %s: needs a value\n", arg);
 			free(name);
 			return -1;
 		}
