@@ -33,6 +33,8 @@ void violation(struct intake *b, const char *fmt, ...) PRINTF(2, 3);
 int violations_refuse(struct intake *b, struct refusal *r) MUST_CHECK;
 /* Does a table's name climb in a tree of folders: "..", "../x", "a/../b"? It is refused, though it could be stored: no honest sender has such tables. */
 bool name_climbs(struct str name);
+/* Has the string that jscan just met a U+0000? No destination has a key of such a name. */
+bool has_nul(struct intake *b, const struct jscan *s);
 /* The form of a batch's top level, once all of it was read. */
 void validate_top(struct intake *b, const struct member m[B_N], size_t messages);
 /* A message of a batch that is neither an upsert nor an activate_version: why. extra: a key that does not belong there, or STR_NULL. */

@@ -59,14 +59,6 @@ static void faults_end(struct faults *f, struct refusal *r)
 	buf_free(&f->text);
 }
 
-static bool empty_array(struct str raw)
-{
-	for (size_t i = 1; i + 1 < raw.len; i++)
-		if (!strchr(" \t\r\n", raw.ptr[i]))
-			return false;
-	return true;
-}
-
 static void judge_client(struct push *p, const struct member *m)
 {
 	int64_t id;
@@ -107,21 +99,29 @@ static void check_sequence(const struct member *m, struct faults *f)
 		fault(f, "sequence", "should be a number");
 }
 
-static bool strings_only(struct str raw)
+/* What is wrong with the names of the key; NULL: nothing. */
+static const char *wrong_keys(struct intake *b, struct str raw)
 {
 	enum jscan_token t;
 	struct jscan s;
+	unsigned n = 0;
 
 	jscan_init(&s, raw.ptr, raw.len, 0);
-	for (t = jscan_next(&s); (t = jscan_next(&s)) == JSCAN_STRING;)
-		;
-	return t == JSCAN_ARRAY_END;
+	for (t = jscan_next(&s); (t = jscan_next(&s)) == JSCAN_STRING;) {
+		if (++n > IMPORT_KEYS_MAX)
+			return "are too many (maximum is 100)";
+		if (has_nul(b, &s))
+			return "can't hold the character U+0000";
+	}
+	return t == JSCAN_ARRAY_END && n ? NULL : "can't be blank";
 }
 
 /* The fields that do not need the data. upsert: which of the two actions it is. */
 static void check_fields(struct push *p, const struct member m[P_N], struct faults *f, bool *upsert)
 {
 	bool action = m[P_ACTION].type == J_STRING;
+	const char *keys;
+	int64_t version;
 
 	*upsert = member_is(&m[P_ACTION], STR("\"upsert\""));
 	check_table(p->b, &m[P_TABLE_NAME], f);
@@ -132,10 +132,13 @@ static void check_fields(struct push *p, const struct member m[P_N], struct faul
 		fault(f, "action", "should be upsert or switch_view");
 	if (m[P_TABLE_VERSION].type != J_ABSENT && m[P_TABLE_VERSION].type != J_NULL && m[P_TABLE_VERSION].type != J_INTEGER)
 		fault(f, "table_version", "should be an integer");
+	else if (!member_i64(&m[P_TABLE_VERSION], &version) && version < 0)
+		fault(f, "table_version", "should not be negative");
 	if (!*upsert)
 		return;
-	if (m[P_KEY_NAMES].type != J_ARRAY || empty_array(m[P_KEY_NAMES].raw) || !strings_only(m[P_KEY_NAMES].raw))
-		fault(f, "key_names", "can't be blank");
+	keys = m[P_KEY_NAMES].type == J_ARRAY ? wrong_keys(p->b, m[P_KEY_NAMES].raw) : "can't be blank";
+	if (keys)
+		fault(f, "key_names", keys);
 	if (m[P_DATA].type != J_OBJECT)
 		fault(f, "data", "data must be an object");
 }

@@ -305,6 +305,7 @@ int group_set_keys(struct intake *b, struct group *g, struct str raw)
 
 	for (size_t i = 0; i < raw.len; i++)
 		cap += raw.ptr[i] == ',';
+	cap = MIN(cap, IMPORT_KEYS_MAX);
 	g->keys = intake_alloc(b, cap * sizeof(*g->keys));
 	jwrite_init(&w, &text);
 	jwrite_array(&w);
@@ -316,6 +317,8 @@ int group_set_keys(struct intake *b, struct group *g, struct str raw)
 
 		while (i < n && !str_eq(g->keys[i], name))
 			i++;
+		if (i == IMPORT_KEYS_MAX)
+			break;
 		if (i == n) {
 			g->keys[n++] = name;
 			jwrite_str(&w, name);

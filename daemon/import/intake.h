@@ -20,6 +20,7 @@
 #define IMPORT_FIELDS_MAX 10000u /* different top-level fields of one table in one request */
 #define IMPORT_HEAD_MAX (512u << 10) /* of the head line: it is repeated in every part */
 #define IMPORT_KEY_CHARS_MAX 1024u
+#define IMPORT_KEYS_MAX 100u /* key names; no destination has indexes of so many columns */
 #define IMPORT_DEPTH_MAX 200u
 
 /* JSON types as error texts and heads name them. */
@@ -109,7 +110,7 @@ struct str intake_unescape(struct intake *b, struct str token) MUST_CHECK;
 struct group *intake_add_group(struct intake *b); /* earlier pointers to groups are void */
 struct group *intake_find_table(struct intake *b, struct str table); /* its first group, or NULL */
 void intake_index_table(struct intake *b, uint32_t group);
-/* From a raw array of strings: canonical text and keys, each name once. -1: not an array of strings. */
+/* From a raw array of strings: canonical text and keys, each name once. -1: not an array of strings, or too many. */
 int group_set_keys(struct intake *b, struct group *g, struct str raw) MUST_CHECK;
 /* After JSCAN_OBJECT of a record's data: reads to its end into intake.data and intake.seen. -1: malformed. Too much of something: refused in *r. */
 int record_read(struct intake *b, struct group *g, struct jscan *s, struct refusal *r) MUST_CHECK;

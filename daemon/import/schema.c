@@ -10,6 +10,7 @@
 
 #define SLOTS 64u
 #define KEEP_MAX (64u << 10)
+#define REQUIRED_MAX 10000u /* as many fields as a record can have; each is looked for in each record */
 
 struct schema_cache {
 	struct schema slot[SLOTS + 1]; /* the last one: what is too long to keep */
@@ -86,6 +87,11 @@ static void read_required(struct schema *s, struct jscan *j)
 			(void)jscan_skip(j);
 		if (t != JSCAN_STRING)
 			continue;
+		if (s->n_required == REQUIRED_MAX) {
+			if (!s->error)
+				s->error = xasprintf("more than %u required fields", REQUIRED_MAX);
+			continue;
+		}
 		jscan_unescape(j->tok, &name);
 		s->required = xreallocarray(s->required, s->n_required + 1, sizeof(*s->required));
 		s->required[s->n_required].len = name.len;

@@ -45,7 +45,16 @@ static void expect(struct intake *b, const struct member m[B_N], unsigned i, enu
 	violation(b, "#/%s: expected type: %s, found: %s", bare(batch_names[i], name), jtype_name(wanted), jtype_name(m[i].type));
 }
 
-static void expect_strings(struct intake *b, const struct member *m, const char *name)
+bool has_nul(struct intake *b, const struct jscan *s)
+{
+	if (!s->tok_escaped)
+		return false;
+	buf_truncate(&b->key, 0);
+	jscan_unescape(s->tok, &b->key);
+	return memchr(b->key.data, '\0', b->key.len) != NULL;
+}
+
+static void expect_strings(struct intake *b, const struct member *m, const char *name, unsigned max)
 {
 	enum jscan_token t;
 	struct jscan s;
@@ -61,7 +70,11 @@ static void expect_strings(struct intake *b, const struct member *m, const char 
 			return;
 		if (type != J_STRING)
 			violation(b, "#/%s/%zu: expected type: String, found: %s", name, n, jtype_name(type));
+		else if (has_nul(b, &s))
+			violation(b, "#/%s/%zu: the character U+0000 is not permitted", name, n);
 	}
+	if (n > max)
+		violation(b, "#/%s: expected maximum item count: %u, found: %zu", name, max, n);
 }
 
 bool name_climbs(struct str name)
@@ -111,10 +124,12 @@ void validate_top(struct intake *b, const struct member m[B_N], size_t messages)
 	expect(b, m, B_KEY_NAMES, J_ARRAY);
 	expect(b, m, B_BOOKMARK_NAMES, J_ARRAY);
 	check_table_name(b, &m[B_TABLE_NAME]);
-	expect_strings(b, &m[B_KEY_NAMES], "key_names");
-	expect_strings(b, &m[B_BOOKMARK_NAMES], "bookmark_names");
+	expect_strings(b, &m[B_KEY_NAMES], "key_names", IMPORT_KEYS_MAX);
+	expect_strings(b, &m[B_BOOKMARK_NAMES], "bookmark_names", UINT32_MAX);
 	if (m[B_TABLE_VERSION].type == J_BIGNUM)
-		violation(b, "#/table_version: it can not be above 9223372036854775807");
+		violation(b, "#/table_version: it must be from 0 to 9223372036854775807");
+	else if (m[B_TABLE_VERSION].type == J_INTEGER && m[B_TABLE_VERSION].raw.ptr[0] == '-' && m[B_TABLE_VERSION].raw.ptr[1] != '0')
+		violation(b, "#/table_version: " STR_FMT " is not greater or equal to 0", STR_ARG(m[B_TABLE_VERSION].raw));
 	else
 		expect(b, m, B_TABLE_VERSION, J_INTEGER);
 	if (m[B_MESSAGES].type == J_ARRAY && !messages)

@@ -69,6 +69,28 @@ static const char *types(size_t group)
 
 #define UPSERT(data) "{\"action\":\"upsert\",\"sequence\":1,\"data\":" data "}"
 
+/* Lists that would keep a thread busy for hours: each name is compared with those before it, each required one looked for in each record. */
+static void many_names(void)
+{
+	struct buf keys = BUF_INIT, b = BUF_INIT;
+
+	for (int i = 0; i < 200000; i++)
+		buf_addf(&keys, "%s\"k%d\"", i ? "," : "", i);
+	buf_addf(&b, "{\"table_name\":\"t\",\"schema\":{},\"key_names\":[%s],\"messages\":[" UPSERT("{\"k0\":1}") "]}", keys.data);
+	refuses(400, "{\"error\":\"Request failed validation:#/key_names: expected maximum item count: 100, found: 200000\"}", batch(b.data), "too many key names");
+	buf_truncate(&b, 0);
+	buf_addf(&b, "[{\"client_id\":42,\"table_name\":\"t\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[%s],\"data\":{\"k0\":1}}]", keys.data);
+	ok(push(b.data) == -1 && refused.status == 422 && strstr(buf_cstr(&refused.body), "\"key_names\":[\"are too many (maximum is 100)\"]"), "so on push");
+	buf_truncate(&b, 0);
+	buf_adds(&b, "{\"required\":[\"id\"");
+	for (int i = 0; i < 10000; i++)
+		buf_adds(&b, ",\"id\"");
+	buf_adds(&b, "]}");
+	refuses(400, "{\"error\":\"Invalid JSON schema: more than 10000 required fields\"}", messages(b.data, UPSERT("{\"id\":1}")), "too many required fields");
+	buf_free(&b);
+	buf_free(&keys);
+}
+
 static void test_good_batch(void)
 {
 	is_int(0, batch(" { \"table_name\" : \"or\\u0064ers\", \"schema\": { \"type\": \"object\" },\n \"key_names\": [ \"id\" ],"
@@ -153,6 +175,11 @@ static void test_form(void)
 		batch("{\"table_name\":\"t\",\"schema\":{},\"key_names\":[\"a\",null],\"messages\":[" UPSERT("{\"a\":1}") "]}"), "a key name that is none");
 	refuses(400, "{\"error\":\"Request failed validation:#/table_version: expected type: Integer, found: Number\"}",
 		batch("{\"table_name\":\"t\",\"schema\":{},\"table_version\":1.5,\"messages\":[" UPSERT("{}") "]}"), "a version with a fraction");
+	refuses(400, "{\"error\":\"Request failed validation:#/table_version: -1 is not greater or equal to 0\"}",
+		batch("{\"table_name\":\"t\",\"schema\":{},\"table_version\":-1,\"messages\":[" UPSERT("{}") "]}"), "a version below zero");
+	refuses(400, "{\"error\":\"Request failed validation:#/key_names/1: the character U+0000 is not permitted\"}",
+		batch("{\"table_name\":\"t\",\"schema\":{},\"key_names\":[\"a\",\"a\\u0000\"],\"messages\":[" UPSERT("{\"a\":1}") "]}"), "a key name with U+0000");
+	many_names();
 	refuses(400, "{\"error\":\"Request failed validation:#: expected type: JSONObject, found: JSONArray\"}", batch("[1,{}]"), "an array");
 	refuses(400, "{\"error\":\"Request failed validation:#/table_name: expected minLength: 1, actual: 0\"}",
 		batch("{\"table_name\":\"\",\"schema\":{},\"messages\":[" UPSERT("{}") "]}"), "a name without a character");
@@ -316,6 +343,10 @@ static void test_push(void)
 		"push: no keys");
 	refuses(422, FIELDS("\"key_names\":[\"can't be blank\"]"), push("[" M("\"action\":\"upsert\",\"key_names\":null,\"data\":{\"id\":1}") "]"),
 		"push: keys null");
+	refuses(422, FIELDS("\"key_names\":[\"can't hold the character U+0000\"]"),
+		push("[" M("\"action\":\"upsert\",\"key_names\":[\"a\\u0000\"],\"data\":{\"id\":1}") "]"), "push: a key name with U+0000");
+	refuses(422, FIELDS("\"table_version\":[\"should not be negative\"]"),
+		push("[" M("\"table_version\":-1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1}") "]"), "push: a version below zero");
 	ok(push("[" M("\"action\":\"upsert\"") "]") == -1 && strstr(buf_cstr(&refused.body), "\"key_names\":[\"can't be blank\"],\"data\":[\"data must be an object\"]"),
 		"push: all that is wrong with a message is told");
 }
