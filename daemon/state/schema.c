@@ -4,7 +4,8 @@
  * A whole number beyond 64 bits under a declared integer adds bignum, or the loader would have to refuse it.
  *
  * What can go wrong: a schema that says nonsense, or refers to itself. The door has checked that it is JSON; what is not understood declares nothing, the depth is
- * bounded, and a cut is never refused because of it.
+ * bounded, and a cut is never refused because of it. A sender whose field names never end: past COLUMNS_MAX no more columns are made, and the loader rejects the
+ * records that have such a field. All limits depend on the heads alone, so columns are the same whenever they are read.
  */
 #include "daemon/state/schema.h"
 
@@ -15,6 +16,8 @@
 
 #define DEPTH_MAX 16
 #define VISITS_MAX 400 /* of subschemas of one field */
+#define WORK_MAX (64u << 20) /* bytes of schema looked at for one head: references can make a short text endless */
+#define COLUMNS_MAX 10000
 
 static const char *const names[SCHEMA_TYPES] = {"integer", "bignum", "number", "boolean", "string", "timestamp", "date", "object", "array"};
 
@@ -87,6 +90,7 @@ struct declared {
 	struct type_list types;
 	struct str format; /* of the subschema under way */
 	unsigned depth, visits;
+	uint64_t *work; /* of all fields of the head */
 };
 
 static void add_declared(struct str token, void *arg)
@@ -138,22 +142,26 @@ static void declare(struct str schema, void *arg)
 	struct declared *d = arg;
 	struct str outer = d->format, ref;
 
-	if (d->depth == DEPTH_MAX || d->visits++ == VISITS_MAX)
+	if (d->depth == DEPTH_MAX || d->visits++ == VISITS_MAX || *d->work > WORK_MAX)
 		return;
+	*d->work += schema.len;
 	d->depth++;
 	d->format = member(schema, STR("format"));
 	each(member(schema, STR("type")), add_declared, d);
 	for (size_t i = 0; i < ARRAY_LEN(alternatives); i++)
 		each(member(schema, alternatives[i]), declare, d);
 	ref = member(schema, STR("$ref"));
-	if (ref.len && *ref.ptr == '"')
+	if (ref.len && *ref.ptr == '"') {
+		*d->work += d->root.len;
 		declare(resolve(d->root, ref), d);
+	}
 	d->format = outer;
 	d->depth--;
 }
 
 /* --- the set of columns --- */
 
+/* NULL: there are too many. */
 static struct column *column_of(struct schema *s, struct str name)
 {
 	size_t number = (uintptr_t)map_get(&s->names, name);
@@ -161,6 +169,8 @@ static struct column *column_of(struct schema *s, struct str name)
 
 	if (number)
 		return &s->columns[number - 1];
+	if (s->n == COLUMNS_MAX)
+		return NULL;
 	s->columns = xreallocarray(s->columns, s->n + 1, sizeof(*s->columns));
 	c = &s->columns[s->n++];
 	*c = (struct column){.name = BUF_INIT};
@@ -181,6 +191,7 @@ struct properties {
 	struct str *values;
 	size_t n;
 	struct map names; /* name -> number + 1 */
+	uint64_t work;	  /* see WORK_MAX */
 };
 
 static void properties_of(struct str schema, struct properties *out)
@@ -213,10 +224,10 @@ static void properties_free(struct properties *p)
 }
 
 /* One field of a head's types. */
-static bool merge_field(struct schema *s, struct str name, struct str types, const struct properties *p)
+static bool merge_field(struct schema *s, struct str name, struct str types, struct properties *p)
 {
 	size_t number = (uintptr_t)map_get(&p->names, name);
-	struct declared d = {.root = p->root};
+	struct declared d = {.root = p->root, .work = &p->work};
 	struct type_list seen = {.n = 0};
 	struct column *c;
 	unsigned before;
@@ -226,11 +237,13 @@ static bool merge_field(struct schema *s, struct str name, struct str types, con
 		return false;
 	if (number)
 		declare(p->values[number - 1], &d);
-	if (!d.types.n)
+	if (!d.types.n || p->work > WORK_MAX)
 		d.types = seen;
 	else if (has_type(&d.types, SCHEMA_INTEGER) && has_type(&seen, SCHEMA_BIGNUM))
 		add_type(&d.types, SCHEMA_BIGNUM);
 	c = column_of(s, name);
+	if (!c)
+		return false;
 	before = c->types.n;
 	for (unsigned i = 0; i < d.types.n; i++)
 		add_type(&c->types, d.types.list[i]);
@@ -283,11 +296,14 @@ static void parse_column(struct str object, void *arg)
 {
 	struct str token = member(object, STR("name"));
 	struct buf name = BUF_INIT;
+	struct column *c;
 
 	if (!token.len || *token.ptr != '"')
 		return;
 	jscan_unescape(token, &name);
-	each(member(object, STR("types")), add_seen, &column_of(arg, buf_str(&name))->types);
+	c = column_of(arg, buf_str(&name));
+	if (c)
+		each(member(object, STR("types")), add_seen, &c->types);
 	buf_free(&name);
 }
 

@@ -149,6 +149,42 @@ static void test_wide(void)
 	buf_free(&types);
 }
 
+/* Field names that never end, and references that make a short text endless: both are bounded, and what is left out is no error. */
+static void test_endless(void)
+{
+	struct buf schema = BUF_INIT, types = BUF_INIT;
+
+	begin();
+	for (int k = 0; k < 3; k++) {
+		buf_truncate(&types, 0);
+		for (int i = 0; i < 5000; i++)
+			buf_addf(&types, "%s\"f%d\":[\"integer\"]", i ? "," : "{", k * 5000 + i);
+		buf_adds(&types, "}");
+		head("[]", "null", buf_cstr(&types));
+	}
+	ok(s.n == 10000 && !changed, "10,000 columns, and no more");
+	head("[]", "null", "{\"f1\":[\"string\"]}");
+	ok(changed && s.columns[1].types.n == 2, "one that is there still learns");
+	end();
+	buf_truncate(&types, 0);
+	buf_adds(&schema, "{\"definitions\":{\"a\":{\"anyOf\":[");
+	for (int i = 0; i < 1000; i++)
+		buf_addf(&schema, "%s{\"$ref\":\"#/definitions/a\"}", i ? "," : "");
+	buf_adds(&schema, "]}},\"properties\":{");
+	for (int i = 0; i < 5000; i++) {
+		buf_addf(&schema, "%s\"f%d\":{\"$ref\":\"#/definitions/a\"}", i ? "," : "", i);
+		buf_addf(&types, "%s\"f%d\":[\"integer\"]", i ? "," : "{", i);
+	}
+	buf_adds(&schema, "}}");
+	buf_adds(&types, "}");
+	begin();
+	head("[]", buf_cstr(&schema), buf_cstr(&types));
+	ok(s.n == 5000 && s.columns[4999].types.list[0] == SCHEMA_INTEGER, "references to references end soon, and say nothing");
+	end();
+	buf_free(&schema);
+	buf_free(&types);
+}
+
 int main(void)
 {
 	plan_lazy();
@@ -156,5 +192,6 @@ int main(void)
 	test_declared();
 	test_names();
 	test_wide();
+	test_endless();
 	return done_testing();
 }
