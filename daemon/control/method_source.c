@@ -241,7 +241,7 @@ json_t *method_source_check(struct control_call *c, struct err *e)
 		return NULL;
 	}
 	if (world_pause(&w, PAUSE_SOURCE, row.id)) {
-		cause = "the source is paused: its requests are answered 503";
+		cause = "the source is paused: its requests are answered 401 (Connection is not active)";
 		fix = "stitchctl resume source NAME";
 	} else if (!queue_writable(c->ct->parts.queue, &why)) {
 		cause = why.text;
@@ -413,8 +413,12 @@ json_t *method_source_push_token(struct control_call *c, struct err *e)
 		return NULL;
 	snprintf(file, sizeof(file), "push-token-%" PRId64, row.id);
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", c->ct->parts.import ? import_port(c->ct->parts.import) : 0);
+	/* who gets a token that works is told, also when it is an old one */
+	if (control_audit(c, row.name, NULL, e))
+		goto out;
 	if (!kept_token(c, file, row.id, &token) || !make_local_token(c, &row, file, &token, e))
 		v = json_pack("{s:s, s:s}", "token", buf_cstr(&token), "url", url);
+out:
 	if (token.data)
 		explicit_bzero(token.data, token.len);
 	buf_free(&token);

@@ -118,6 +118,10 @@ is "changes nothing" '[[],[]]' "$(jq -c '[.created, .changed]' <<<"$out")"
 exits 1 "no document" ctl config apply --document '[1'
 is "audit list: who did what, the oldest last" '["destination.create","connection.create","done"]' \
 	"$(ctl --json audit list | jq -c '[(map(select(.object == "local"))[-1].action), (map(select(.object == "shop local"))[-1] | .action, .result)]')"
+ok "a check of a destination" ctl destination check local
+ctl push shop --table pushed --key id <<<'{"id":1}' >/dev/null 2>&1
+is "checks, and tokens that are handed out, are in the audit log" 'destination.check source.push_token' \
+	"$(ctl --json audit list | jq -r '[.[].action | select(. == "destination.check" or . == "source.push_token")] | unique | join(" ")')"
 is "audit of one object" '["pause.clear","pause.set"]' "$(ctl --json audit list --object 'source shop' | jq -c '[.[].action] | unique')"
 is "event list" "true" "$(ctl --json event list | jq 'any(.kind == "paused")')"
 ctl --json event list --follow --limit 1 >"$T/followed" 2>/dev/null &
