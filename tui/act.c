@@ -283,7 +283,7 @@ static void add_drain_plan(const struct app *app, const json_t *o, struct buf *o
 	if (rate < 0.1)
 		rate = mj_real(app->m.status, "load_rate");
 	if (rate >= 0.1 && records > 0) {
-		cells_span(&n, (int64_t)(MIN(records / rate, 1e8) * 1e9));
+		cells_seconds(&n, records / rate);
 		buf_addf(out, _("They are loaded oldest first, in about %s at the present speed."), buf_cstr(&n));
 	} else if (records > 0) {
 		buf_adds(out, _("They are loaded oldest first."));

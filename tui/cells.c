@@ -278,6 +278,12 @@ void cells_span(struct buf *out, int64_t ns)
 	buf_adds(out, text);
 }
 
+void cells_seconds(struct buf *out, double s)
+{
+	/* to the millisecond: 3.9 s are not 3.899999999 */
+	cells_span(out, (int64_t)((s > 0 ? MIN(s, 1e9) : 0) * 1000.0) * NSEC_PER_MSEC);
+}
+
 void cells_time(struct buf *out, int64_t ns, int64_t now_ns, bool seconds)
 {
 	time_t t = (time_t)(ns / NSEC_PER_SEC);

@@ -29,6 +29,7 @@ void cells_count(struct buf *out, int64_t n); /* 1,204  812,004  1.2M */
 void cells_rate(struct buf *out, double per_s); /* 0/s  3.4/s  11.6k/s */
 void cells_bytes(struct buf *out, int64_t n);   /* 412M */
 void cells_span(struct buf *out, int64_t ns);	/* 2m31s; negative: 0s */
+void cells_seconds(struct buf *out, double s);	/* the same */
 /* Wall clock time of ns (local zone): "02:14", with seconds "02:14:07", the date when it is more than 20 hours from now. */
 void cells_time(struct buf *out, int64_t ns, int64_t now_ns, bool seconds);
 void cells_spark(struct buf *out, const double *v, size_t n);

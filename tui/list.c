@@ -66,7 +66,7 @@ void list_format(const json_t *o, const struct list_field *f, int64_t now, struc
 		cells_rate(out, mj_real(o, f->path));
 		break;
 	case LIST_LAG:
-		cells_span(out, (int64_t)(mj_real(o, f->path) * 1000.0) * NSEC_PER_MSEC);
+		cells_seconds(out, mj_real(o, f->path));
 		break;
 	case LIST_AGE:
 		if (n)

@@ -228,13 +228,12 @@ const char *mj_str(const json_t *o, const char *path)
 int64_t mj_int(const json_t *o, const char *path)
 {
 	const json_t *v = mj(o, path);
+	double d = json_number_value(v);
 
-	if (json_is_real(v)) {
-		double d = json_real_value(v);
-
-		return d > -9e18 && d < 9e18 ? (int64_t)d : 0;
-	}
-	return json_integer_value(v);
+	/* so far that sums and differences of a few are numbers, too */
+	if (d > 1e18 || d < -1e18)
+		return d > 0 ? INT64_C(1000000000000000000) : -INT64_C(1000000000000000000);
+	return json_is_real(v) ? (int64_t)d : json_integer_value(v);
 }
 
 double mj_real(const json_t *o, const char *path)

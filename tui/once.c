@@ -41,7 +41,7 @@ static void print_table(const json_t *t)
 	struct buf b = BUF_INIT;
 
 	buf_addf(&b, "%s.%s > %s: ", mj_str(t, "source"), mj_str(t, "table"), mj_str(t, "destination"));
-	cells_span(&b, (int64_t)(mj_real(t, "lag_s") * 1000.0) * NSEC_PER_MSEC);
+	cells_seconds(&b, mj_real(t, "lag_s"));
 	buf_adds(&b, _(" behind, "));
 	cells_count(&b, mj_int(t, "waiting"));
 	buf_adds(&b, _(" waiting, "));

@@ -115,7 +115,7 @@ static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 		break;
 	case 1:
 	case 2:
-		cells_span(b, (int64_t)(mj_real(s, stage == 1 ? "queue.lag_s" : "streamery.lag_s") * 1e9));
+		cells_seconds(b, mj_real(s, stage == 1 ? "queue.lag_s" : "streamery.lag_s"));
 		buf_addc(b, ' ');
 		cells_count(stage == 1 ? b : &open, mj_int(s, stage == 1 ? "queue.records" : "streamery.open"));
 		if (stage == 2)
@@ -357,7 +357,7 @@ static void draw_below(const struct home *h, int y, int width, size_t rows)
 
 		worst = lag > worst ? lag : worst;
 	}
-	cells_span(&span, (int64_t)(worst * 1e9));
+	cells_seconds(&span, worst);
 	buf_addf(&b, ngettext("%zu more table, at most %s behind", "%zu more tables, at most %s behind", more), more, buf_cstr(&span));
 	theme_set(TH_DIM);
 	draw_text(y, 2, width - 2, buf_cstr(&b));
