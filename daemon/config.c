@@ -65,6 +65,21 @@ static int one_of(const char *what, const char *value, const char *const *allowe
 	return err_set(e, ERR_INVALID, "%s: \"%s\" is not one of its values (see stitchd.conf(5))", what, value);
 }
 
+/* What is wrong is better said before anything is started: --check-config opens neither. mem: is for tests: a 2xx of such a queue would be no promise. */
+static int check_urls(const struct config *c, struct err *e)
+{
+	const char *colon = strrchr(c->http, ':');
+	uint64_t port;
+
+	if (!colon || str_to_u64(str_c(colon + 1), &port) || port > 65535)
+		return err_set(e, ERR_INVALID, "http: \"%s\" is not ADDRESS:PORT with a port from 0 to 65535", c->http);
+	if (*c->queue && strncmp(c->queue, "log:", 4) != 0)
+		return err_set(e, ERR_INVALID, "queue: this program knows log:DIR, not \"%s\"", c->queue);
+	if (*c->store && strncmp(c->store, "dir:", 4) != 0)
+		return err_set(e, ERR_INVALID, "store: this program knows dir:PATH, not \"%s\"", c->store);
+	return 0;
+}
+
 int config_finish(struct config *c, struct err *e)
 {
 	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
@@ -88,9 +103,7 @@ int config_finish(struct config *c, struct err *e)
 	}
 	if (strlen(c->socket) > 107)
 		return err_set(e, ERR_INVALID, "socket: %s is longer than 107 bytes, the limit of Unix sockets; set a shorter one with --socket", c->socket);
-	if (!strrchr(c->http, ':'))
-		return err_set(e, ERR_INVALID, "http: \"%s\" is not ADDRESS:PORT", c->http);
-	return 0;
+	return check_urls(c, e);
 }
 
 void config_free(struct config *c)

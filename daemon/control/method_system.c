@@ -241,7 +241,7 @@ static int scope_of(struct control_call *c, struct scope *sc, struct err *e)
 	sc->source_id = s->id;
 	for (size_t k = 0; k < w.n_connections; k++)
 		fed |= w.connections[k].source_id == s->id;
-	if (!fed && param_str(c, "wait"))
+	if (!fed && json_object_get(c->params, "wait"))
 		err_set(e, ERR_STATE, "source %s is connected to no destination: its records cannot be loaded (stitchctl connect %s DESTINATION)", name, name);
 	else
 		rc = 0;

@@ -39,6 +39,13 @@ is "and none that is not there" "" "$(sed -nE 's/^ {5}([a-z_]+)(  .*)?$/\1/p' <<
 mapfile -t flags < <(sed -n '/^Settings/,$s/^  \([a-z_]*\) .* \[\(.*\)\]$/\1=\2/p' "$T/stitchd" | while IFS= read -r s; do f=${s%%=*}; echo "--${f//_/-}=${s#*=}"; done)
 ok "every setting is also a flag, and all of them fit into one command line" "$BUILD/stitchd" --state-dir "$STATE" "${flags[@]}" --check-config
 
+check() { "$BUILD/stitchd" --state-dir "$STATE" "$@" --check-config 2>&1; }
+like "a kind of queue that is not there is found before the start" 'queue: .*log:DIR.*kafka' "$(check --queue kafka://broker/topic)"
+like "so is one that would keep nothing" 'queue: .*log:DIR' "$(check --queue mem:)"
+like "a store" 'store: .*dir:PATH' "$(check --store s3://bucket)"
+like "a port" 'http: .*port from 0 to 65535' "$(check --http 127.0.0.1:http)"
+exits 1 "with an exit status" "$BUILD/stitchd" --state-dir "$STATE" --http localhost:99999 --check-config
+
 # each line of the method table that has words, as `stitchctl help` prints its usage
 n=0
 text=$(page stitchctl.1)

@@ -105,6 +105,9 @@ exits 1 "not a third one" ctl token create shop
 exits 0 "token revoke, the older one" ctl token revoke shop
 is "it is refused" "401" "$(make_batch orders 1 1 | post /v2/import/batch "$token")"
 is "the other one is good" "201" "$(make_batch orders 7001 7001 | post /v2/import/batch "$second")"
+exits 0 "a source that feeds nobody" ctl source create --kind import --name lonely
+exits 1 "cannot be waited for until it is loaded" ctl flush lonely --wait 5
+exits 0 "it goes" ctl source delete lonely --yes
 exits 0 "store check" ctl store check
 mkdir "$T/backup"
 exits 0 "state backup" ctl state backup "$T/backup"
