@@ -230,9 +230,9 @@ int64_t mj_int(const json_t *o, const char *path)
 	const json_t *v = mj(o, path);
 	double d = json_number_value(v);
 
-	/* so far that sums and differences of a few are numbers, too */
-	if (d > 1e18 || d < -1e18)
-		return d > 0 ? INT64_C(1000000000000000000) : -INT64_C(1000000000000000000);
+	/* so far that the difference of two is a number, too; as a time this is the year 2096 */
+	if (d > 4e18 || d < -4e18)
+		return d > 0 ? INT64_C(4000000000000000000) : -INT64_C(4000000000000000000);
 	return json_is_real(v) ? (int64_t)d : json_integer_value(v);
 }
 

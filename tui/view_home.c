@@ -105,7 +105,8 @@ static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 {
 	size_t n = mj_len(s, "destinations"), good = 0;
 	struct buf open = BUF_INIT;
-	int64_t jobs = mj_int(s, "spool.ready") + mj_int(s, "spool.active") + mj_int(s, "spool.deferred") + mj_int(s, "spool.held");
+	static const char *const waiting[] = {"spool.ready", "spool.active", "spool.deferred", "spool.held"};
+	int64_t jobs = 0;
 
 	switch (stage) {
 	case 0:
@@ -122,6 +123,8 @@ static void chain_value(const json_t *s, unsigned stage, struct buf *b)
 			buf_addf(b, _("%s open"), buf_cstr(&open));
 		break;
 	case 3:
+		for (size_t k = 0; k < ARRAY_LEN(waiting); k++)
+			jobs += MIN(MAX(mj_int(s, waiting[k]), 0), INT64_C(1000000000000000000));
 		cells_count(b, jobs);
 		buf_addf(b, ngettext(" job ", " jobs ", (unsigned long)MAX(jobs, 0)));
 		cells_bytes(b, mj_int(s, "spool.bytes"));

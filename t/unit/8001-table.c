@@ -229,6 +229,10 @@ static void test_odd_json(void)
 	target_of_problem(p, &t);
 	ok(t.kind == T_NONE, "an object that is no text");
 	json_decref(p);
+	p = rows("{\"t\":1764036961000000001,\"big\":9223372036854775807,\"real\":-1e300}");
+	is_int(INT64_C(1764036961000000001), mj_int(p, "t"), "a time of these days is read to the nanosecond");
+	ok(mj_int(p, "big") - mj_int(p, "real") > 0, "what is beyond all measure can be subtracted");
+	json_decref(p);
 	is_int(0, mj_int(NULL, "a.b"), "nothing is 0");
 	is_str("", mj_str(NULL, "a.b"), "or empty");
 	buf_free(&b);
