@@ -73,7 +73,7 @@ static int start_streamery(struct app *a, struct err *e)
 	struct streamery_config sc = {
 		.batch_bytes = c->batch_bytes,
 		.batch_age = c->batch_age,
-		.memory_bytes = MAX(c->memory_limit / 8, 2 * QREC_MAX),
+		.memory_bytes = c->memory_limit / 8,
 		.idle_cut_delay = c->idle_cut_delay,
 		.uploads = 4,
 		.run_id = a->run_id,
@@ -150,7 +150,7 @@ static int start_door(struct app *a, struct err *e)
 		.threads = (unsigned)c->http_threads,
 		.connections_max = (unsigned)c->connections_max,
 		.body_max = c->body_max,
-		.bodies_max = MAX(c->memory_limit / 4, 2 * c->body_max),
+		.bodies_max = MAX(c->memory_limit / 4, c->body_max),
 		.request_timeout = c->request_timeout,
 		.reserve_bytes = a->reserve,
 		.state_dir = c->state_dir,

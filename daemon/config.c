@@ -21,7 +21,7 @@ const struct conf_key config_keys[] = {
 	{"log_level", CONF_STRING, "info", 0, 0, AT(log_level), false, "error, warn, info or debug"},
 	{"log_format", CONF_STRING, "auto", 0, 0, AT(log_format), false, "text, json or journal; auto looks at the environment"},
 	{"libexec", CONF_STRING, NULL, 0, 0, AT(libexec), false, "folder of the loader programs"},
-	{"memory_limit", CONF_BYTES, "256M", 64 * MIB, INT64_MAX, AT(memory_limit), false, "memory that stitchd may use; beyond it the door answers 503"},
+	{"memory_limit", CONF_BYTES, "256M", 128 * MIB, INT64_MAX, AT(memory_limit), false, "memory that stitchd may use, at least 128M; beyond it the door answers 503"},
 	{"reserve", CONF_BYTES, "0", 0, 0, AT(reserve), false, "free disk that the door leaves; 0: max(256M, 5 %), at most a quarter of the disk"},
 	{"http_threads", CONF_INT, "0", 0, 64, AT(http_threads), false, "threads of the door; 0: one per core"},
 	{"connections_max", CONF_INT, "1000", 1, 100000, AT(connections_max), false, "open HTTP connections"},

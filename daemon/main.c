@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -216,6 +217,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	setup_log(&c);
+	/* bodies, frames and batches go back to the system at once: memory_limit is about what the process has, not about what it uses */
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	crashpoint_setup();
 	rc = run(&c, argv);
 	config_free(&c);

@@ -2,6 +2,7 @@
 EXTRA_DIST += t/lib/flights.py t/lib/parts.sh t/lib/pusher.py t/lib/pipeline.sh t/lib/cutdisk.sh
 dist_check_SCRIPTS += t/sh/t9010-crashpoints.t t/sh/t9011-kills.t t/sh/t9020-powercut.t t/sh/t9021-refusing.t
 dist_check_SCRIPTS += t/sh/t9030-diskfull.t t/sh/t9040-outage.t t/sh/t9050-corrupt.t t/sh/t9060-badinput.t t/sh/t9061-oddinput.t
+dist_check_SCRIPTS += t/sh/t9070-memory.t t/sh/t9080-again.t
 # rounds of power cuts and of disks that refuse, through the whole chain
 .PHONY: faults
 faults: all

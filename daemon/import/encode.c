@@ -6,6 +6,9 @@
 #include "daemon/import/intake.h"
 
 #include "jwrite.h"
+#include "xalloc.h"
+
+#define LARGE (1u << 20)
 
 static void write_types(struct jwrite *w, const struct group *g)
 {
@@ -92,9 +95,16 @@ static void encode_group(struct intake *b, struct group *g, const struct encode_
 		buf_truncate(&b->head, head);
 		buf_add(&b->head, g->text.data + from, p->end - from);
 		from = p->end;
+		if (i + 1 == g->n_parts && g->text.len > LARGE)
+			buf_free(&g->text); /* all of it is copied: a huge record is not held in every form at once */
 		buf_truncate(&b->frame, 0);
 		rec.codec = (uint8_t)frame_encode(b->zstd, buf_str(&b->head), &b->frame);
 		rec.body = buf_str(&b->frame);
+		if (b->head.len > 2 * LARGE) {
+			buf_truncate(&b->head, head);
+			b->head.data = xrealloc(b->head.data, head + 1);
+			b->head.cap = head + 1;
+		}
 		qrec_encode(&rec, &put->bytes);
 		put->n++;
 	}

@@ -31,6 +31,7 @@ struct import *import_new(const struct import_config *c, struct queue *q, struct
 	im->c.request_timeout = c->request_timeout ? c->request_timeout : 60 * NSEC_PER_SEC;
 	atomic_store(&im->retry_after, 2);
 	pthread_mutex_init(&im->lock, NULL);
+	pthread_mutex_init(&im->large, NULL);
 	TAILQ_INIT(&im->asleep);
 	TAILQ_INIT(&im->waiting);
 	LIST_INIT(&im->conns);
@@ -190,6 +191,7 @@ void import_free(struct import *im)
 	if (im->wake >= 0)
 		close(im->wake);
 	pthread_mutex_destroy(&im->lock);
+	pthread_mutex_destroy(&im->large);
 	free(im->workers);
 	free(im->listen);
 	free(im->port_file);

@@ -14,7 +14,7 @@ struct import_config {
 	unsigned threads;	  /* 0: cores */
 	unsigned connections_max; /* 1000 */
 	uint64_t body_max;	  /* 20 MiB */
-	uint64_t bodies_max;	  /* all bodies in memory together: 64 MiB; what no longer fits is suspended, then 503 */
+	uint64_t bodies_max;	  /* all bodies in memory together, until the queue has them: 64 MiB; what no longer fits is suspended, then 503 */
 	int64_t request_timeout;  /* 60 s */
 	uint64_t reserve_bytes;	  /* free disk below this: 503 */
 	const char *state_dir;

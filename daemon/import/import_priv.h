@@ -70,6 +70,7 @@ struct job { /* one queue_put */
 	struct queue_put put;
 	struct import *im;
 	struct request *req; /* who waits, or NULL; under lock */
+	uint64_t held;	     /* of its bytes: counted in import.bodies until the queue has answered */
 	SLIST_ENTRY(job) free;
 };
 
@@ -107,7 +108,7 @@ struct import {
 	_Atomic int64_t last_received; /* received_at never falls while this process lives */
 	_Atomic unsigned puts;	       /* given to the queue and not yet answered */
 	_Atomic bool disk_low;
-	pthread_mutex_t lock; /* all that follows */
+	pthread_mutex_t large, lock; /* large: one large body is decoded at a time, which takes twice its size on top; lock: all that follows */
 	struct conn_list conns;
 	struct request_list asleep, waiting;
 	uint64_t bodies;
@@ -124,7 +125,8 @@ enum MHD_Result request_on(void *worker, struct MHD_Connection *mhd, const char 
 	size_t *size, void **request);
 void request_completed(void *worker, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode why);
 void request_connection(void *worker, struct MHD_Connection *mhd, void **conn, enum MHD_ConnectionNotificationCode what);
-void request_release_body(struct request *r);
+void request_release_body(struct request *r, uint64_t keep); /* keep: bytes that stay counted, as the job's */
+void request_release_bytes(struct import *im, uint64_t n);
 void request_wait(struct request *r); /* before it goes to sleep */
 void request_free_all(struct worker *w);
 void request_expire(struct import *im, int64_t now_mono); /* all that sleep past this time are answered 503 */

@@ -578,6 +578,8 @@ void record_keep(struct intake *b, struct group *g, struct str sequence, struct 
 	add_token(&g->text, buf_str(&b->data));
 	add_token(&g->text, STR("}\n"));
 	g->text.data[g->text.len] = '\0';
+	if (b->data.len > KEEP_BYTES)
+		buf_free(&b->data); /* one huge record is not held twice */
 	end_line(g, true);
 }
 

@@ -11,6 +11,7 @@
 
 #define KEEP_JOBS 64u
 #define KEEP_BYTES (256u << 10)
+#define LARGE (1u << 20)
 
 static struct job *job_new(struct import *im)
 {
@@ -85,6 +86,7 @@ static void put_done(struct queue_put *p)
 {
 	struct job *j = container_of(p, struct job, put);
 	struct import *im = j->im;
+	uint64_t held = j->held;
 	struct request *r;
 
 	pthread_mutex_lock(&im->lock);
@@ -97,6 +99,7 @@ static void put_done(struct queue_put *p)
 	pthread_mutex_unlock(&im->lock);
 	if (r)
 		MHD_resume_connection(r->mhd);
+	request_release_bytes(im, held);
 	atomic_fetch_sub(&im->puts, 1);
 }
 
@@ -155,13 +158,31 @@ out:
 	return j;
 }
 
+/* What is left of the body is what the queue gets. */
+static struct job *prepare_and_release(struct request *r)
+{
+	bool large = r->body.len > LARGE;
+	struct import *im = r->w->im;
+	struct job *j;
+
+	if (large)
+		pthread_mutex_lock(&im->large);
+	j = prepare(r);
+	if (j)
+		j->held = MIN(r->admitted, j->put.bytes.len);
+	request_release_body(r, j ? j->held : 0);
+	if (large)
+		pthread_mutex_unlock(&im->large);
+	return j;
+}
+
 bool put_request(struct request *r)
 {
 	struct import *im = r->w->im;
-	struct job *j = prepare(r);
+	struct job *j = prepare_and_release(r);
 	struct err e = ERR_INIT;
+	uint64_t held;
 
-	request_release_body(r);
 	if (!j)
 		return false;
 	CRASHPOINT("door-parsed");
@@ -177,6 +198,7 @@ bool put_request(struct request *r)
 	if (queue_put(im->queue, &j->put, &e) == 0)
 		return true; /* r may be answered already */
 	atomic_fetch_sub(&im->puts, 1);
+	held = j->held;
 	pthread_mutex_lock(&im->lock);
 	r = take_waiter(j);
 	if (r)
@@ -185,5 +207,6 @@ bool put_request(struct request *r)
 	pthread_mutex_unlock(&im->lock);
 	if (r)
 		MHD_resume_connection(r->mhd);
+	request_release_bytes(im, held);
 	return true;
 }

@@ -86,25 +86,30 @@ static void admit_waiting(struct import *im)
 	}
 }
 
-void request_release_body(struct request *r)
+void request_release_bytes(struct import *im, uint64_t n)
 {
-	struct import *im = r->w->im;
 	bool more;
 
+	if (!n)
+		return;
+	pthread_mutex_lock(&im->lock);
+	im->bodies -= n;
+	more = !TAILQ_EMPTY(&im->waiting);
+	pthread_mutex_unlock(&im->lock);
+	metric_add(import_body_bytes, -(int64_t)n);
+	if (more)
+		admit_waiting(im);
+}
+
+void request_release_body(struct request *r, uint64_t keep)
+{
 	if (r->body.cap > KEEP_BODY)
 		buf_free(&r->body);
 	else
 		buf_truncate(&r->body, 0);
-	if (!r->admitted)
-		return;
-	pthread_mutex_lock(&im->lock);
-	im->bodies -= r->admitted;
-	more = !TAILQ_EMPTY(&im->waiting);
-	pthread_mutex_unlock(&im->lock);
-	metric_add(import_body_bytes, -(int64_t)r->admitted);
+	assert(keep <= r->admitted);
+	request_release_bytes(r->w->im, r->admitted - keep);
 	r->admitted = 0;
-	if (more)
-		admit_waiting(im);
 }
 
 void request_completed(void *arg, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode why)
@@ -118,7 +123,7 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **slot, enum 
 		return;
 	*slot = NULL;
 	assert(!r->job); /* a connection that sleeps does not end */
-	request_release_body(r);
+	request_release_body(r, 0);
 	if (r->conn)
 		atomic_store(&r->conn->idle_since, now_get().mono);
 	if (w->n_free == KEEP_REQUESTS) {
@@ -279,7 +284,7 @@ static enum MHD_Result piece(struct request *r, const char *data, size_t size)
 	if (r->state == R_DROP)
 		return r->taken <= IMPORT_DRAIN_BYTES ? MHD_YES : MHD_NO;
 	if (r->taken > im->c.body_max) {
-		request_release_body(r);
+		request_release_body(r, 0);
 		drop_body(r); /* without a verdict: how large it is will be known at its end */
 		return MHD_YES;
 	}
