@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"readonly", no_argument, NULL, 'r'}, {"once", no_argument, NULL, 'o'},
 		{"json", no_argument, NULL, 'j'}, {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	struct app app = {.acts = json_array()};
+	struct app app = {.readonly = false};
 	const char *socket_path = NULL;
 	bool once = false, as_json = false;
 	int c, rc;
@@ -59,6 +59,7 @@ int main(int argc, char **argv)
 	}
 	cells_setup(terminal_plain());
 	model_init(&app.m, rpc_client_path(socket_path));
+	app.acts = json_array();
 	if (once)
 		rc = once_print(app.m.path, as_json);
 	else
