@@ -36,6 +36,7 @@ struct import *import_new(const struct import_config *c, struct queue *q, struct
 	TAILQ_INIT(&im->waiting);
 	LIST_INIT(&im->conns);
 	SLIST_INIT(&im->free_jobs);
+	im->keyed = keyed_new();
 	im->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (im->wake < 0) {
 		err_errno(e, errno, "eventfd");
@@ -193,6 +194,7 @@ void import_free(struct import *im)
 	pthread_mutex_destroy(&im->lock);
 	pthread_mutex_destroy(&im->large);
 	free(im->workers);
+	free(im->keyed);
 	free(im->listen);
 	free(im->port_file);
 	free(im->state_dir);

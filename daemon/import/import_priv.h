@@ -13,8 +13,10 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "daemon/import/auth.h"
 #include "daemon/import/intake.h"
 #include "daemon/import/import.h"
+#include "daemon/import/keyed.h"
 
 #define IMPORT_DRAIN_BYTES (64u << 20) /* of a refused body are read and dropped, */
 #define IMPORT_DRAIN_TIME (10 * NSEC_PER_SEC) /* for this long */
@@ -59,6 +61,7 @@ struct request {
 	char request_id[FRAME_REQUEST_ID_MAX + 1];
 	size_t request_id_len;
 	bool keyed, close;
+	struct key_mark mark;	   /* if keyed, once the body is there */
 	struct refusal refusal; /* status 0: accepted */
 	struct buf good;	   /* body of a 200 or 201 */
 	const char *content_type, *allow; /* of the answer; NULL: JSON, none */
@@ -68,6 +71,7 @@ struct request {
 
 struct job { /* one queue_put */
 	struct queue_put put;
+	struct key_mark mark;
 	struct import *im;
 	struct request *req; /* who waits, or NULL; under lock */
 	uint64_t held;	     /* of its bytes: counted in import.bodies until the queue has answered */
@@ -77,7 +81,6 @@ struct job { /* one queue_put */
 TAILQ_HEAD(request_list, request);
 LIST_HEAD(conn_list, conn);
 
-struct auth;
 struct worker {
 	struct import *im;
 	struct MHD_Daemon *mhd;
@@ -115,6 +118,7 @@ struct import {
 	SLIST_HEAD(, job) free_jobs;
 	unsigned n_free_jobs;
 	char why[200]; /* import_set_pressure */
+	struct keyed *keyed;
 };
 
 /* accept.c */
@@ -137,10 +141,6 @@ void put_free_all(struct import *im);
 enum route route_find(const char *url, const char *method, struct request *r);
 bool route_framing(struct request *r, const char *method, const char *version); /* false: refused; the body's length is not to be believed */
 void route_check(struct request *r); /* token, type, size: the verdict before the body */
-/* auth.c */
-struct auth *auth_new(struct state *s) MUST_CHECK;
-void auth_free(struct auth *a);
-int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *client_id, struct refusal *r) MUST_CHECK;
 /* health.c */
 void health_answer(struct request *r);
 bool import_shut(struct import *im, struct err *why); /* would a request be refused with 503 now? */

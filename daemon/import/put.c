@@ -90,6 +90,8 @@ static void put_done(struct queue_put *p)
 	struct request *r;
 
 	pthread_mutex_lock(&im->lock);
+	if (j->mark.set && !p->err.code)
+		keyed_remember(im, &j->mark);
 	r = take_waiter(j);
 	if (r && p->err.code)
 		refuse_busy(&r->refusal, "The queue could not store it, or only perhaps; please send it again");
@@ -135,15 +137,19 @@ static uint64_t count_records(const struct intake *b)
 static struct job *prepare(struct request *r)
 {
 	struct intake *b = r->w->intake;
-	struct encode_request q = {.source_id = (uint32_t)r->source_id,
-		.request_id = str_mem(r->request_id, r->request_id_len),
-		.keyed = r->keyed,
-		.received_at = received_now(r->w->im)};
+	struct encode_request q = {.source_id = (uint32_t)r->source_id, .keyed = r->keyed, .received_at = received_now(r->w->im)};
 	struct job *j = NULL;
 
 	if (decode(r, b))
 		goto out;
+	if (r->keyed) {
+		keyed_name(r);
+		if (keyed_clashes(r))
+			goto out;
+	}
+	q.request_id = str_mem(r->request_id, r->request_id_len);
 	j = job_new(r->w->im);
+	j->mark = r->mark;
 	j->put.done = put_done;
 	if (encode_batch(b, &q, &j->put, &r->refusal)) {
 		pthread_mutex_lock(&j->im->lock);

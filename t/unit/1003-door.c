@@ -244,12 +244,22 @@ static void test_types(void)
 	http_close(&h);
 }
 
+static void keyed(struct http *h, const char *key, const char *body)
+{
+	http_sayf(h,
+		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nIdempotency-Key: %s\r\n"
+		"Content-Length: %zu\r\n\r\n%s",
+		key, strlen(body), body);
+	http_hear(h);
+}
+
 static void test_stored(void)
 {
 	uint64_t from = queue_end(queue, 0), offset;
 	struct queue_reader *reader;
 	struct receipt where;
 	const char *receipt;
+	char long_key[256], *id;
 	struct http h;
 	struct qrec q;
 
@@ -258,19 +268,29 @@ static void test_stored(void)
 	is_int(400, http_post(&h, BATCH, "at_good", "{\"table_name\":\"t\",\"schema\":{},\"key_names\":[\"id\"],\"messages\":[" ROW "," ROW ",{}]}"), "one bad message");
 	is_int(422, http_post(&h, PUSH, "at_good", "[{\"client_id\":1}]"), "a bad push");
 	is_int((int64_t)from, (int64_t)queue_end(queue, 0), "nothing is stored of them");
-	http_sayf(&h,
-		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nIdempotency-Key: key-1\r\n"
-		"Content-Length: %zu\r\n\r\n%s",
-		strlen(GOOD), GOOD);
-	http_hear(&h);
+	keyed(&h, "key-1", GOOD);
 	ok(h.status == 201 && strstr(buf_cstr(&h.body), "{\"status\":\"OK\",\"message\":\"Batch Accepted!\",\"receipt\":\""), "a good batch");
 	receipt = strstr(buf_cstr(&h.body), "receipt\":\"");
 	ok(receipt && !receipt_parse(str_mem(receipt + 10, strcspn(receipt + 10, "\"")), &where, NULL) && where.first == from && where.count == 1 &&
 			!memcmp(where.queue_id, queue_id(queue), 16),
 		"its receipt is its place");
 	reader = queue_reader_open(queue, 0, from, NULL);
-	ok(reader && queue_read(reader, &q, &offset, NULL) == 1 && str_eqc(q.request_id, "key-1") && q.flags & QREC_KEYED && q.source_id == sources[0].id,
-		"it is in the queue with its key");
+	ok(reader && queue_read(reader, &q, &offset, NULL) == 1 && q.request_id.len == 22 && str_starts(q.request_id, STR("key-1.")) && q.flags & QREC_KEYED && q.source_id == sources[0].id,
+		"it is in the queue with its key and a hash of its body");
+	id = xstrndup(q.request_id.ptr, q.request_id.len);
+	keyed(&h, "key-1", GOOD);
+	ok(h.status == 201 && queue_read(reader, &q, &offset, NULL) == 1 && str_eqc(q.request_id, id), "again, with the same body: the same name");
+	keyed(&h, "key-1", GOOD " ");
+	answers(&h, 422, ERROR_BODY("The Idempotency-Key was used before with another body"), "again, with another body");
+	is_int(0, queue_read(reader, &q, &offset, NULL), "which is not stored");
+	memset(long_key, 'k', 255);
+	long_key[255] = '\0';
+	keyed(&h, long_key, GOOD);
+	ok(h.status == 201 && queue_read(reader, &q, &offset, NULL) == 1 && q.request_id.len == 81, "the longest key");
+	long_key[254] = 'x';
+	keyed(&h, long_key, GOOD " ");
+	is_int(201, h.status, "one that is different at its end is another");
+	free(id);
 	queue_reader_close(reader);
 	http_sayf(&h,
 		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nIdempotency-Key: a b\r\n"
