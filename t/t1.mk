@@ -9,4 +9,7 @@ libhttptest_a_SOURCES = t/lib/httptest.c t/lib/httptest.h
 check_PROGRAMS += t/unit/1003-door.tap
 t_unit_1003_door_tap_SOURCES = t/unit/1003-door.c
 t_unit_1003_door_tap_LDADD = libhttptest.a $(QUEUE_TEST_LIBS)
+check_PROGRAMS += t/unit/1004-coding.tap
+t_unit_1004_coding_tap_SOURCES = t/unit/1004-coding.c
+t_unit_1004_coding_tap_LDADD = $(DAEMON_TEST_LIBS)
 dist_check_SCRIPTS += t/sh/t1001-import.t

@@ -101,7 +101,7 @@ static void put_done(struct queue_put *p)
 	pthread_mutex_unlock(&im->lock);
 	if (r)
 		MHD_resume_connection(r->mhd);
-	request_release_bytes(im, held);
+	room_give(im, held);
 	atomic_fetch_sub(&im->puts, 1);
 }
 
@@ -176,7 +176,7 @@ static struct job *prepare_and_release(struct request *r)
 	j = prepare(r);
 	if (j)
 		j->held = MIN(r->admitted, j->put.bytes.len);
-	request_release_body(r, j ? j->held : 0);
+	room_release(r, j ? j->held : 0);
 	if (large)
 		pthread_mutex_unlock(&im->large);
 	return j;
@@ -213,6 +213,6 @@ bool put_request(struct request *r)
 	pthread_mutex_unlock(&im->lock);
 	if (r)
 		MHD_resume_connection(r->mhd);
-	request_release_bytes(im, held);
+	room_give(im, held);
 	return true;
 }

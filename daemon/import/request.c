@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 
 #define KEEP_REQUESTS 64u
-#define KEEP_BODY (256u << 10)
 
 /* --- life --- */
 
@@ -63,55 +62,6 @@ void request_free_all(struct worker *w)
 	}
 }
 
-/* Those at the head of the waiting that fit now. */
-static void admit_waiting(struct import *im)
-{
-	struct request *r;
-
-	for (;;) {
-		pthread_mutex_lock(&im->lock);
-		r = TAILQ_FIRST(&im->waiting);
-		if (r && im->bodies + r->admitted <= im->c.bodies_max) {
-			TAILQ_REMOVE(&im->waiting, r, link);
-			im->bodies += r->admitted;
-			r->state = R_ADMITTED;
-		} else {
-			r = NULL;
-		}
-		pthread_mutex_unlock(&im->lock);
-		if (!r)
-			return;
-		metric_add(import_body_bytes, (int64_t)r->admitted);
-		MHD_resume_connection(r->mhd);
-	}
-}
-
-void request_release_bytes(struct import *im, uint64_t n)
-{
-	bool more;
-
-	if (!n)
-		return;
-	pthread_mutex_lock(&im->lock);
-	im->bodies -= n;
-	more = !TAILQ_EMPTY(&im->waiting);
-	pthread_mutex_unlock(&im->lock);
-	metric_add(import_body_bytes, -(int64_t)n);
-	if (more)
-		admit_waiting(im);
-}
-
-void request_release_body(struct request *r, uint64_t keep)
-{
-	if (r->body.cap > KEEP_BODY)
-		buf_free(&r->body);
-	else
-		buf_truncate(&r->body, 0);
-	assert(keep <= r->admitted);
-	request_release_bytes(r->w->im, r->admitted - keep);
-	r->admitted = 0;
-}
-
 void request_completed(void *arg, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode why)
 {
 	struct request *r = *slot;
@@ -123,7 +73,7 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **slot, enum 
 		return;
 	*slot = NULL;
 	assert(!r->job); /* a connection that sleeps does not end */
-	request_release_body(r, 0);
+	room_release(r, 0);
 	if (r->conn)
 		atomic_store(&r->conn->idle_since, now_get().mono);
 	if (w->n_free == KEEP_REQUESTS) {
@@ -220,33 +170,6 @@ void request_wait(struct request *r)
 	r->deadline = MIN(r->deadline, now_get().mono + r->w->im->c.request_timeout / 2);
 }
 
-static enum MHD_Result admit(struct request *r)
-{
-	struct import *im = r->w->im;
-	uint64_t need = r->length == UINT64_MAX ? im->c.body_max : r->length;
-	bool fits;
-
-	r->admitted = need;
-	r->state = R_BODY;
-	pthread_mutex_lock(&im->lock);
-	fits = TAILQ_EMPTY(&im->waiting) && im->bodies + need <= im->c.bodies_max;
-	if (fits)
-		im->bodies += need;
-	pthread_mutex_unlock(&im->lock);
-	if (fits) {
-		metric_add(import_body_bytes, (int64_t)need);
-		return MHD_YES;
-	}
-	r->state = R_ADMISSION;
-	request_wait(r);
-	MHD_suspend_connection(r->mhd);
-	pthread_mutex_lock(&im->lock);
-	TAILQ_INSERT_TAIL(&im->waiting, r, link);
-	pthread_mutex_unlock(&im->lock);
-	admit_waiting(im); /* room may have come in between */
-	return MHD_YES;
-}
-
 static bool expects_continue(struct request *r)
 {
 	const char *v = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, "Expect");
@@ -270,7 +193,33 @@ static enum MHD_Result begin(struct request *r, const char *url, const char *met
 		drop_body(r);
 		return MHD_YES;
 	}
-	return admit(r);
+	if (r->packed)
+		r->coding = coding_new(r->packed);
+	room_admit(r);
+	return MHD_YES;
+}
+
+static int refuse_damaged(struct request *r)
+{
+	return refuse_status(&r->refusal, 400, "The body is not whole %s data", coding_name(r->packed));
+}
+
+/* A piece of a packed body. What it becomes must fit into the room for bodies as it grows; it does not wait for room, since it holds some itself. */
+static void unpack(struct request *r, const char *data, size_t size)
+{
+	uint64_t max = r->w->im->c.body_max;
+	enum coding_result rc = coding_feed(r->coding, data, size, max, &r->body);
+
+	if (rc == CODING_DAMAGED)
+		refuse_damaged(r);
+	else if (rc == CODING_TOO_LARGE)
+		refuse_status(&r->refusal, 413, "Request rejected: request size (more than %" PRIu64 " bytes when unpacked) exceeds the maximum", max);
+	else if (!room_grow(r, r->body.len + coding_memory(r->coding)))
+		refuse_busy(&r->refusal, "Too many requests are under way; please send it again later");
+	else
+		return;
+	room_release(r, 0);
+	drop_body(r);
 }
 
 /* A piece of the body. MHD_NO closes the connection: the sender is too slow, or does not stop. */
@@ -284,8 +233,12 @@ static enum MHD_Result piece(struct request *r, const char *data, size_t size)
 	if (r->state == R_DROP)
 		return r->taken <= IMPORT_DRAIN_BYTES ? MHD_YES : MHD_NO;
 	if (r->taken > im->c.body_max) {
-		request_release_body(r, 0);
+		room_release(r, 0);
 		drop_body(r); /* without a verdict: how large it is will be known at its end */
+		return MHD_YES;
+	}
+	if (r->coding) {
+		unpack(r, data, size);
 		return MHD_YES;
 	}
 	if (!r->body.cap && r->length != UINT64_MAX)
@@ -296,6 +249,11 @@ static enum MHD_Result piece(struct request *r, const char *data, size_t size)
 
 static enum MHD_Result body_end(struct request *r)
 {
+	if (r->state == R_BODY && r->coding && coding_end(r->coding) != CODING_OK) {
+		refuse_damaged(r);
+		room_release(r, 0);
+		return answer(r);
+	}
 	if (r->state == R_BODY)
 		return put_request(r) ? MHD_YES : answer(r);
 	if (!r->refusal.status && (r->route == ROUTE_BATCH || r->route == ROUTE_PUSH))

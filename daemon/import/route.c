@@ -115,8 +115,8 @@ static void check_type(struct request *r)
 				(int)MIN(type.len, 200), type.len ? type.ptr : "");
 		else
 			refuse_status(&r->refusal, 415, "Content-Type must be application/json");
-	} else if (coding.len && !str_ieq(coding, STR("identity"))) {
-		refuse_status(&r->refusal, 415, "Content-Encoding %.*s is not supported", (int)MIN(coding.len, 200), coding.ptr);
+	} else if (coding_find(coding, &r->packed)) {
+		refuse_status(&r->refusal, 415, "Content-Encoding %.*s is not supported (gzip and zstd are)", (int)MIN(coding.len, 200), coding.ptr);
 	}
 }
 

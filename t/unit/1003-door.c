@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include "daemon/core/metrics.h"
 #include "daemon/import/import.h"
@@ -162,6 +164,16 @@ static bool answers(struct http *h, unsigned status, const char *body, const cha
 
 #define ERROR_BODY(text) "{\"status\":\"ERROR\",\"message\":\"" text "\"}"
 
+static size_t gzip(unsigned char *out, size_t max, const char *text, size_t n)
+{
+	z_stream z = {.next_in = (z_const Bytef *)(uintptr_t)text, .avail_in = (uInt)n, .next_out = out, .avail_out = (uInt)max};
+
+	if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK || deflate(&z, Z_FINISH) != Z_STREAM_END)
+		bail("deflate");
+	deflateEnd(&z);
+	return z.total_out;
+}
+
 /* --- tests; each leaves the door as it was --- */
 
 static void test_routes(void)
@@ -239,8 +251,8 @@ static void test_types(void)
 	is_int(201, http_hear(&h), "with a charset");
 	http_sayf(&h,
 		"POST " BATCH
-		" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}");
-	is_int(415, http_hear(&h), "gzip");
+		" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}");
+	is_int(415, http_hear(&h), "an encoding that is not ours");
 	http_close(&h);
 }
 
@@ -375,6 +387,43 @@ static void test_bodies(void)
 static bool no_bodies(void)
 {
 	return metric_get(import_body_bytes) == 0 && metric_get(import_connections) == 0;
+}
+
+static unsigned post_packed(struct http *h, const char *coding, const void *body, size_t len)
+{
+	http_sayf(h, POST_HEAD "Content-Encoding: %s\r\nContent-Length: %zu\r\n\r\n", coding, len);
+	http_say(h, str_mem(body, len));
+	return http_hear(h);
+}
+
+static void test_packed(void)
+{
+	unsigned char gz[4096], zs[4096];
+	size_t n_gz, n_zs;
+	static char zeros[BODY_MAX + 1];
+	struct http h;
+
+	n_gz = gzip(gz, sizeof(gz), GOOD, strlen(GOOD));
+	n_zs = ZSTD_compress(zs, sizeof(zs), GOOD, strlen(GOOD), 1);
+	http_dial(&h, port);
+	is_int(201, post_packed(&h, "gzip", gz, n_gz), "gzip");
+	is_int(201, post_packed(&h, "zstd", zs, n_zs), "zstd");
+	http_sayf(&h, POST_HEAD "Content-Encoding: zstd\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n", n_zs);
+	http_say(&h, str_mem((char *)zs, n_zs));
+	http_sayf(&h, "\r\n0\r\n\r\n");
+	is_int(201, http_hear(&h), "zstd in chunks");
+	post_packed(&h, "gzip", GOOD, strlen(GOOD));
+	answers(&h, 400, ERROR_BODY("The body is not whole gzip data"), "plain text that is called gzip");
+	post_packed(&h, "zstd", zs, n_zs - 1);
+	answers(&h, 400, ERROR_BODY("The body is not whole zstd data"), "cut off");
+	post_packed(&h, "gzip", gz, 0);
+	is_int(400, h.status, "nothing is no gzip");
+	n_gz = gzip(gz, sizeof(gz), zeros, sizeof(zeros));
+	post_packed(&h, "gzip", gz, n_gz);
+	answers(&h, 413, ERROR_BODY("Request rejected: request size (more than 65536 bytes when unpacked) exceeds the maximum"), "a bomb");
+	is_int(201, http_post(&h, BATCH, "at_good", GOOD), "the connection can be used");
+	http_close(&h);
+	ok(wait_until(no_bodies), "all room is given back");
 }
 
 static int64_t requests_wanted;
@@ -643,6 +692,7 @@ int main(void)
 	test_stored();
 	test_smuggling();
 	test_bodies();
+	test_packed();
 	test_aborts();
 	test_admission();
 	test_pressure();

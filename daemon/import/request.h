@@ -1,0 +1,96 @@
+/*
+ * request.h - a request and a put under way, and who does what with them: request.c, room.c, put.c, route.c, health.c. Who may touch what: import_priv.h.
+ */
+#ifndef STITCH_IMPORT_REQUEST_H
+#define STITCH_IMPORT_REQUEST_H
+
+#include <microhttpd.h>
+#include <sys/queue.h>
+
+#include "daemon/import/coding.h"
+#include "daemon/import/import.h"
+#include "daemon/import/intake.h"
+#include "daemon/import/keyed.h"
+
+#define IMPORT_DRAIN_BYTES (64u << 20) /* of a refused body are read and dropped, */
+#define IMPORT_DRAIN_TIME (10 * NSEC_PER_SEC) /* for this long */
+
+enum route { ROUTE_NONE, ROUTE_STATUS, ROUTE_BATCH, ROUTE_PUSH, ROUTE_HEALTH, ROUTE_READY, ROUTE_METRICS };
+
+enum request_state {
+	R_BODY = 1, /* pieces of the body are kept */
+	R_DROP,	    /* the verdict is known; the body is read and dropped */
+	R_ADMISSION, /* suspended until its body fits */
+	R_ADMITTED, /* resumed from there: the next callback is the first one again */
+	R_QUEUED,   /* suspended until the queue answers */
+	R_ANSWER,   /* resumed from there, or read to the end: the answer is in `refusal` or `good` */
+};
+
+struct conn;
+struct worker;
+struct job;
+struct request {
+	TAILQ_ENTRY(request) link; /* import.asleep or import.waiting, under lock */
+	struct worker *w;
+	struct MHD_Connection *mhd;
+	struct conn *conn;
+	SLIST_ENTRY(request) free;
+	enum request_state state;
+	enum route route;
+	int64_t started, deadline; /* mono; while it sleeps: half of the time allowed, see request_wait */
+	uint64_t length;	   /* Content-Length, or UINT64_MAX: chunked */
+	uint64_t taken;		   /* bytes of the body seen */
+	uint64_t admitted;	   /* counted in import.bodies */
+	enum coding_kind packed;   /* how the body comes */
+	struct coding *coding;	   /* while it is unpacked */
+	struct buf body;
+	int64_t source_id, client_id;
+	char request_id[FRAME_REQUEST_ID_MAX + 1];
+	size_t request_id_len;
+	bool keyed, close;
+	struct key_mark mark;	   /* if keyed, once the body is there */
+	struct refusal refusal; /* status 0: accepted */
+	struct buf good;	   /* body of a 200 or 201 */
+	const char *content_type, *allow; /* of the answer; NULL: JSON, none */
+	uint64_t records;	   /* accepted */
+	struct job *job;
+};
+
+struct job { /* one queue_put */
+	struct queue_put put;
+	struct key_mark mark;
+	struct import *im;
+	struct request *req; /* who waits, or NULL; under lock */
+	uint64_t held;	     /* of its bytes: counted in import.bodies until the queue has answered */
+	SLIST_ENTRY(job) free;
+};
+
+TAILQ_HEAD(request_list, request);
+
+/* request.c: libmicrohttpd's callbacks */
+enum MHD_Result request_on(void *worker, struct MHD_Connection *mhd, const char *url, const char *method, const char *version, const char *data,
+	size_t *size, void **request);
+void request_completed(void *worker, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode why);
+void request_connection(void *worker, struct MHD_Connection *mhd, void **conn, enum MHD_ConnectionNotificationCode what);
+void request_wait(struct request *r); /* before it goes to sleep */
+void request_free_all(struct worker *w);
+void request_expire(struct import *im, int64_t now_mono); /* all that sleep past this time are answered 503 */
+/* room.c */
+void room_admit(struct request *r); /* suspends it if its body must wait */
+bool room_grow(struct request *r, uint64_t need); /* false: no room for so much */
+void room_release(struct request *r, uint64_t keep); /* its body is gone; keep: bytes that stay counted, as the job's */
+void room_give(struct import *im, uint64_t n);
+/* put.c */
+bool put_request(struct request *r); /* the body is complete: suspended until the queue answers; false: refused */
+void put_free_all(struct import *im);
+/* route.c */
+enum route route_find(const char *url, const char *method, struct request *r);
+bool route_framing(struct request *r, const char *method, const char *version); /* false: refused; the body's length is not to be believed */
+void route_check(struct request *r); /* token, type, size: the verdict before the body */
+/* health.c */
+void health_answer(struct request *r);
+bool import_shut(struct import *im, struct err *why); /* would a request be refused with 503 now? */
+unsigned import_retry_after(struct import *im); /* for the answer's head */
+int refuse_busy(struct refusal *r, const char *fmt, ...) PRINTF(2, 3); /* 503 */
+
+#endif
