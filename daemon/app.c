@@ -189,6 +189,8 @@ static int start_parts(struct app *a, struct err *e)
 
 	if (file_mkdirs(c->state_dir, 0750, e) || file_disk_free(c->state_dir, &disk_free, &disk_total, e))
 		return -1;
+	if (file_in_memory(c->state_dir))
+		log_warn("%s lies on a file system in memory: all of it is lost with the machine's power", c->state_dir);
 	a->reserve = retention_reserve(c->reserve, disk_total);
 	a->seal = seal_open(c->state_dir, e);
 	if (!a->seal)

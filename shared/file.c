@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/file.h>
@@ -14,6 +15,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "xalloc.h"
@@ -286,6 +288,18 @@ int file_disk_free(const char *path, uint64_t *bytes_free, uint64_t *bytes_total
 	return 0;
 }
 
+static bool kept_in_memory(const struct statfs *s)
+{
+	return s->f_type == TMPFS_MAGIC || s->f_type == RAMFS_MAGIC;
+}
+
+bool file_in_memory(const char *path)
+{
+	struct statfs s;
+
+	return statfs(path, &s) == 0 && kept_in_memory(&s);
+}
+
 /* pages of the file that are still in memory, or -1 */
 static long resident(int fd, size_t size)
 {
@@ -309,11 +323,13 @@ static long resident(int fd, size_t size)
 
 int file_go_cold(int fd, struct err *e)
 {
+	struct statfs fs;
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return err_errno(e, errno, "stat");
-	if (!st.st_size)
+	/* nothing is colder than the pages of a file system in memory */
+	if (!st.st_size || (fstatfs(fd, &fs) == 0 && kept_in_memory(&fs)))
 		return 0;
 	for (int i = 0; i < 200; i++) {
 		struct timespec wait = {.tv_nsec = 5 * NSEC_PER_MSEC};

@@ -35,7 +35,9 @@ int file_read_all(int fd, void *p, size_t n, int64_t offset, struct err *e) MUST
 int file_lock(const char *dir, const char *name, struct err *e) MUST_CHECK;
 /* Free and total bytes of the file system that holds path. */
 int file_disk_free(const char *path, uint64_t *bytes_free, uint64_t *bytes_total, struct err *e) MUST_CHECK;
-/* Drop the page cache of the file and prove it (mincore); for cold starts. 0 when no page is left. */
+/* The path lies on a file system that has no disk (tmpfs). */
+bool file_in_memory(const char *path);
+/* Drop the page cache of the file and prove it (mincore); for cold starts. 0 when no page is left, or when the file system has no disk. */
 int file_go_cold(int fd, struct err *e) MUST_CHECK;
 
 #endif

@@ -10,9 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -139,19 +137,6 @@ static int load_id(struct log *l, const struct found *f, struct err *e)
 
 /* --- one segment --- */
 
-/* A file system in memory has nothing colder than its pages. */
-static bool in_memory(int fd)
-{
-	struct statfs s;
-
-	return fstatfs(fd, &s) == 0 && (s.f_type == TMPFS_MAGIC || s.f_type == RAMFS_MAGIC);
-}
-
-static int go_cold(int fd, struct err *e)
-{
-	return in_memory(fd) ? 0 : file_go_cold(fd, e);
-}
-
 /* Units up to the first that is not whole, does not follow or reaches over limit. */
 static int scan(struct log *l, struct log_seg *s, struct seg_window *w, uint64_t limit, struct err *e)
 {
@@ -245,7 +230,7 @@ static int read_segment(struct log *l, struct found *f, uint64_t number, uint64_
 		s = NULL;
 	}
 	if (!s) {
-		if (go_cold(fd, e) == 0 && header_of(fd, number, &h, e) == 0)
+		if (file_go_cold(fd, e) == 0 && header_of(fd, number, &h, e) == 0)
 			s = scan_file(l, fd, &h, (uint64_t)st.st_size, limit, e);
 		if (!s) {
 			err_wrap(e, "%s", path);
@@ -330,7 +315,7 @@ static int read_recycled(struct log *l, struct found *f, struct err *e)
 		int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
 		struct stat st;
 
-		if (fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size == l->segment_bytes && l->n_recycled < l->want_spares && !go_cold(fd, NULL))
+		if (fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size == l->segment_bytes && l->n_recycled < l->want_spares && !file_go_cold(fd, NULL))
 			l->recycled[l->n_recycled++] = f->recycled.n[i];
 		else
 			rc = drop(l, f, name, e);

@@ -36,7 +36,8 @@ url='' port=''
 # --- TAP ---
 
 diag() { printf '%s\n' "$*" | sed 's/^/# /'; }
-bail() { echo "Bail out! $*"; exit 1; }
+# not TAP's "Bail out!", which would end all other tests as well
+bail() { _tests=$((_tests + 1)); echo "not ok $_tests - cannot go on: $*"; echo "1..$_tests"; exit 1; }
 pass() { _tests=$((_tests + 1)); echo "ok $_tests - $1"; }
 fail() { # NAME [DIAGNOSTIC...]
 	_tests=$((_tests + 1)) _failed=$((_failed + 1))

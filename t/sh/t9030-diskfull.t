@@ -45,6 +45,10 @@ is "it lives" yes "$(gone "$pid" || echo yes)"
 is "every record is there once" "$WANT" "$(sqlite "$T/local.db" "SELECT '{\"id\": ' || id || ', \"pad\": \"' || pad || '\"}' FROM ${SOURCE}__fat ORDER BY id" | sha256sum)"
 is "the ledger is zero-sum" "" "$(unbalanced)"
 wait_for 20 '[ "$(make_batch probe 3 3 | post /v2/import/batch "$(cat "$T/token")")" = 201 ]' && pass "the door is open again" || fail "the door is open again"
+kill_stitchd
+start_stitchd --queue-segment 2M && pass "killed, it comes up again: a file system in memory has no cache to be emptied" || bail "it does not come up again"
+like "and warns of it" 'file system in memory' "$(cat "$LOG")"
+is "it takes records" 201 "$(make_batch probe 4 4 | post /v2/import/batch "$(cat "$T/token")")"
 stop_stitchd
 is "it ends well" 0 $?
 done_testing

@@ -4,9 +4,12 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "err.h"
+#include "file.h"
 #include "mailbox.h"
 #include "map.h"
 #include "xalloc.h"
@@ -90,10 +93,21 @@ static void test_mailbox(void)
 	mailbox_free(mb);
 }
 
+static void test_cold(void)
+{
+	struct err e = ERR_INIT;
+	int fd = memfd_create("cold", MFD_CLOEXEC);
+
+	ok(fd >= 0 && file_write_all(fd, "x", 1, 0, &e) == 0, "a file that has no disk");
+	is_int(0, file_go_cold(fd, &e), "has no page that could be dropped: %s", e.text);
+	close(fd);
+}
+
 int main(void)
 {
 	plan_lazy();
 	test_str();
+	test_cold();
 	test_buf();
 	test_err();
 	test_map();
