@@ -15,6 +15,6 @@ libshared_a_SOURCES = \
 # Each part that arrives adds its files here, in alphabetical order:
 libshared_a_SOURCES += \
 	shared/decimal.h shared/frame.h shared/jscan.h shared/jwrite.h shared/loop.h shared/rpc.h shared/rpc_client.h shared/timefmt.h
-libshared_a_SOURCES += shared/decimal.c shared/jscan.c shared/jwrite.c shared/timefmt.c shared/utf8.h
+libshared_a_SOURCES += shared/decimal.c shared/jscan.c shared/jwrite.c shared/timefmt.c shared/utf8.h shared/transit.h shared/transit.c
 libshared_a_SOURCES += shared/loop.c
 libshared_a_SOURCES += shared/frame.c shared/frame_line.c shared/frame_read.c shared/rpc.c shared/rpc_client.c

@@ -50,3 +50,6 @@ endif
 check_PROGRAMS += t/unit/0014-jscan-differ.tap
 t_unit_0014_jscan_differ_tap_SOURCES = t/unit/0014-jscan-differ.c
 t_unit_0014_jscan_differ_tap_LDADD = $(ORACLE_TEST_LIBS)
+check_PROGRAMS += t/unit/0030-transit.tap
+t_unit_0030_transit_tap_SOURCES = t/unit/0030-transit.c
+t_unit_0030_transit_tap_LDADD = $(SHARED_TEST_LIBS)

@@ -54,6 +54,17 @@ t_fuzz_door_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_door_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
+FUZZ_TARGETS += transit
+check_PROGRAMS += t/fuzz/transit.tap
+t_fuzz_transit_tap_SOURCES = t/fuzz/replay.c t/fuzz/transit.c
+t_fuzz_transit_tap_LDADD = $(SHARED_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/transit
+t_fuzz_transit_SOURCES = t/fuzz/transit.c
+t_fuzz_transit_LDADD = $(SHARED_TEST_LIBS)
+t_fuzz_transit_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 FUZZ_TARGETS += rpc
 check_PROGRAMS += t/fuzz/rpc.tap
 t_fuzz_rpc_tap_SOURCES = t/fuzz/replay.c t/fuzz/rpc.c
