@@ -101,6 +101,7 @@ int import_start(struct import *im, struct err *e)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (accept_open(im, e))
 		goto out;
+	keyed_recall(im);
 	for (; im->n_workers < n; im->n_workers++)
 		if (start_worker(im, &im->workers[im->n_workers], e)) {
 			im->n_workers++;
@@ -143,7 +144,7 @@ static bool somebody_sleeps(struct import *im)
 	bool some;
 
 	pthread_mutex_lock(&im->lock);
-	some = !TAILQ_EMPTY(&im->asleep) || !TAILQ_EMPTY(&im->waiting);
+	some = keyed_waiting(im) || !TAILQ_EMPTY(&im->asleep) || !TAILQ_EMPTY(&im->waiting);
 	pthread_mutex_unlock(&im->lock);
 	return some;
 }
@@ -185,6 +186,8 @@ void import_free(struct import *im)
 		request_free_all(w);
 		intake_free(w->intake);
 		auth_free(w->auth);
+		if (w->db)
+			state_reader_close(w->db);
 	}
 	for (unsigned i = 0; i < im->n_fds; i++)
 		close(im->fds[i]);
@@ -194,7 +197,7 @@ void import_free(struct import *im)
 	pthread_mutex_destroy(&im->lock);
 	pthread_mutex_destroy(&im->large);
 	free(im->workers);
-	free(im->keyed);
+	keyed_free(im->keyed);
 	free(im->listen);
 	free(im->port_file);
 	free(im->state_dir);

@@ -37,6 +37,7 @@ struct worker {
 	/* of its thread alone: */
 	struct intake *intake;
 	struct auth *auth;
+	struct db *db; /* for keys; NULL: not yet needed */
 	SLIST_HEAD(, request) free;
 	unsigned n_free;
 	uint64_t id_prefix, id_next; /* request ids of ours: the prefix is random, one per thread and start */

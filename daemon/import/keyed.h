@@ -1,6 +1,6 @@
 /*
- * keyed.h - requests with an Idempotency-Key: how the queue names them, and the keys that are remembered. Threads: a request's own; the table is
- * guarded by import.lock.
+ * keyed.h - requests with an Idempotency-Key: how the queue names them, what is remembered of those that were stored, and who waits for one that is under
+ * way. Threads: a request's own; what is shared is guarded by import.lock.
  */
 #ifndef STITCH_IMPORT_KEYED_H
 #define STITCH_IMPORT_KEYED_H
@@ -8,13 +8,25 @@
 #include "base.h"
 
 struct import;
-struct request;
+struct job;
 struct keyed;
-struct key_mark { bool set; unsigned char key[16], body[16]; }; /* hashes: of source and key, of the body */
+struct request;
+struct request_list;
+struct key_mark { bool set; unsigned char key[16], body[8]; }; /* hashes: of source and key, of the body */
+enum key_verdict {
+	KEY_GO,	  /* it is the first: the job holds the key until keyed_end */
+	KEY_TOLD, /* stored before, or refused: the answer is there */
+	KEY_WAITS, /* suspended until the first one has its answer, then the body's end comes again */
+};
 
-struct keyed *keyed_new(void) MUST_CHECK; /* the table; freed by free() */
-void keyed_name(struct request *r);	  /* the body is complete: request_id and mark say which body it is */
-bool keyed_clashes(struct request *r);	  /* the key was accepted with another body: refused */
-void keyed_remember(struct import *im, const struct key_mark *m); /* it was accepted; under lock */
+struct keyed *keyed_new(void) MUST_CHECK;
+void keyed_free(struct keyed *k);
+void keyed_recall(struct import *im); /* before the door opens: the newest of the queue, and the time of the last receipt */
+enum key_verdict keyed_check(struct request *r, struct job *j); /* the body is complete; the queue's name of the request is made */
+void keyed_end(struct import *im, struct job *j, bool stored, struct request_list *woken); /* under lock; those who waited, off their list */
+void keyed_wake(struct request_list *woken); /* without lock */
+/* The one that waits and is past its time, off the list; NULL. Under lock. */
+struct request *keyed_expired(struct import *im, int64_t now, bool all);
+bool keyed_waiting(struct import *im); /* under lock */
 
 #endif

@@ -13,6 +13,8 @@
 #define KEEP_BYTES (256u << 10)
 #define LARGE (1u << 20)
 
+static void put_done(struct queue_put *p);
+
 static struct job *job_new(struct import *im)
 {
 	struct job *j;
@@ -27,6 +29,8 @@ static struct job *job_new(struct import *im)
 	if (!j)
 		j = xcalloc(1, sizeof(*j));
 	j->im = im;
+	j->held = 0;
+	j->put.done = put_done;
 	return j;
 }
 
@@ -71,7 +75,7 @@ static struct request *take_waiter(struct job *j)
 	return r;
 }
 
-static void accepted(struct request *r, const struct queue_put *p)
+void put_accepted(struct request *r, const struct queue_put *p)
 {
 	struct receipt where = {.partition = p->partition, .first = p->offset, .count = p->n};
 
@@ -81,27 +85,36 @@ static void accepted(struct request *r, const struct queue_put *p)
 	buf_adds(&r->good, "\"}");
 }
 
-/* The queue's thread: durable, or unknown. */
-static void put_done(struct queue_put *p)
+/* Stored, or busy says why not: who waits is answered, who waits for the same key goes on. */
+static void job_over(struct job *j, const char *busy)
 {
-	struct job *j = container_of(p, struct job, put);
+	struct request_list woken = TAILQ_HEAD_INITIALIZER(woken);
 	struct import *im = j->im;
 	uint64_t held = j->held;
 	struct request *r;
 
 	pthread_mutex_lock(&im->lock);
-	if (j->mark.set && !p->err.code)
-		keyed_remember(im, &j->mark);
+	keyed_end(im, j, !busy, &woken);
 	r = take_waiter(j);
-	if (r && p->err.code)
-		refuse_busy(&r->refusal, "The queue could not store it, or only perhaps; please send it again");
+	if (r && busy)
+		refuse_busy(&r->refusal, "%s", busy);
 	else if (r)
-		accepted(r, p);
+		put_accepted(r, &j->put);
 	job_done(j);
 	pthread_mutex_unlock(&im->lock);
 	if (r)
 		MHD_resume_connection(r->mhd);
+	keyed_wake(&woken);
 	room_give(im, held);
+}
+
+/* The queue's thread: durable, or unknown. */
+static void put_done(struct queue_put *p)
+{
+	struct job *j = container_of(p, struct job, put);
+	struct import *im = j->im;
+
+	job_over(j, p->err.code ? "The queue could not store it, or only perhaps; please send it again" : NULL);
 	atomic_fetch_sub(&im->puts, 1);
 }
 
@@ -133,64 +146,51 @@ static uint64_t count_records(const struct intake *b)
 	return n;
 }
 
-/* The body checked and made into queue records; NULL: refused. */
-static struct job *prepare(struct request *r)
+/* The body checked and made into queue records. -1: refused. */
+static int prepare(struct request *r, struct job *j)
 {
 	struct intake *b = r->w->intake;
-	struct encode_request q = {.source_id = (uint32_t)r->source_id, .keyed = r->keyed, .received_at = received_now(r->w->im)};
-	struct job *j = NULL;
+	struct encode_request q = {.source_id = (uint32_t)r->source_id,
+		.request_id = str_mem(r->request_id, r->request_id_len),
+		.keyed = r->keyed,
+		.received_at = received_now(r->w->im)};
+	int rc = decode(r, b) || encode_batch(b, &q, &j->put, &r->refusal) ? -1 : 0;
 
-	if (decode(r, b))
-		goto out;
-	if (r->keyed) {
-		keyed_name(r);
-		if (keyed_clashes(r))
-			goto out;
-	}
-	q.request_id = str_mem(r->request_id, r->request_id_len);
-	j = job_new(r->w->im);
-	j->mark = r->mark;
-	j->put.done = put_done;
-	if (encode_batch(b, &q, &j->put, &r->refusal)) {
-		pthread_mutex_lock(&j->im->lock);
-		job_done(j);
-		pthread_mutex_unlock(&j->im->lock);
-		j = NULL;
-		goto out;
-	}
-	r->records = count_records(b);
-out:
+	if (!rc)
+		r->records = count_records(b);
 	intake_reset(b);
-	return j;
+	return rc;
 }
 
 /* What is left of the body is what the queue gets. */
-static struct job *prepare_and_release(struct request *r)
+static int prepare_and_release(struct request *r, struct job *j)
 {
 	bool large = r->body.len > LARGE;
 	struct import *im = r->w->im;
-	struct job *j;
+	int rc;
 
 	if (large)
 		pthread_mutex_lock(&im->large);
-	j = prepare(r);
-	if (j)
+	rc = prepare(r, j);
+	if (!rc)
 		j->held = MIN(r->admitted, j->put.bytes.len);
-	room_release(r, j ? j->held : 0);
+	room_release(r, j->held);
 	if (large)
 		pthread_mutex_unlock(&im->large);
-	return j;
+	return rc;
 }
 
 bool put_request(struct request *r)
 {
 	struct import *im = r->w->im;
-	struct job *j = prepare_and_release(r);
+	struct job *j = job_new(im);
+	enum key_verdict v = r->keyed ? keyed_check(r, j) : KEY_GO;
 	struct err e = ERR_INIT;
-	uint64_t held;
 
-	if (!j)
-		return false;
+	if (v != KEY_GO || prepare_and_release(r, j)) {
+		job_over(j, "");
+		return v == KEY_WAITS;
+	}
 	CRASHPOINT("door-parsed");
 	request_wait(r);
 	MHD_suspend_connection(r->mhd);
@@ -204,15 +204,6 @@ bool put_request(struct request *r)
 	if (queue_put(im->queue, &j->put, &e) == 0)
 		return true; /* r may be answered already */
 	atomic_fetch_sub(&im->puts, 1);
-	held = j->held;
-	pthread_mutex_lock(&im->lock);
-	r = take_waiter(j);
-	if (r)
-		refuse_busy(&r->refusal, "%s", e.code == ERR_FULL ? "More arrives than can be stored now; please send it again later" : e.text);
-	job_done(j);
-	pthread_mutex_unlock(&im->lock);
-	if (r)
-		MHD_resume_connection(r->mhd);
-	room_give(im, held);
+	job_over(j, e.code == ERR_FULL ? "More arrives than can be stored now; please send it again later" : e.text);
 	return true;
 }

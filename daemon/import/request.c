@@ -325,6 +325,7 @@ static struct request *take_expired(struct import *im, int64_t now)
 			refuse_busy(&r->refusal, "It was not stored in time, or only perhaps; please send it again");
 			goto out;
 		}
+	r = keyed_expired(im, now, all);
 out:
 	pthread_mutex_unlock(&im->lock);
 	return r;

@@ -22,6 +22,7 @@ enum request_state {
 	R_DROP,	    /* the verdict is known; the body is read and dropped */
 	R_ADMISSION, /* suspended until its body fits */
 	R_ADMITTED, /* resumed from there: the next callback is the first one again */
+	R_KEY,	    /* suspended until the first request with its key is over */
 	R_QUEUED,   /* suspended until the queue answers */
 	R_ANSWER,   /* resumed from there, or read to the end: the answer is in `refusal` or `good` */
 };
@@ -30,7 +31,7 @@ struct conn;
 struct worker;
 struct job;
 struct request {
-	TAILQ_ENTRY(request) link; /* import.asleep or import.waiting, under lock */
+	TAILQ_ENTRY(request) link; /* import.asleep, import.waiting or keyed.waiting, under lock */
 	struct worker *w;
 	struct MHD_Connection *mhd;
 	struct conn *conn;
@@ -58,7 +59,8 @@ struct request {
 
 struct job { /* one queue_put */
 	struct queue_put put;
-	struct key_mark mark;
+	struct key_mark mark; /* set: it holds a key, and is in keyed.claims */
+	LIST_ENTRY(job) claim;
 	struct import *im;
 	struct request *req; /* who waits, or NULL; under lock */
 	uint64_t held;	     /* of its bytes: counted in import.bodies until the queue has answered */
@@ -82,6 +84,7 @@ void room_release(struct request *r, uint64_t keep); /* its body is gone; keep: 
 void room_give(struct import *im, uint64_t n);
 /* put.c */
 bool put_request(struct request *r); /* the body is complete: suspended until the queue answers; false: refused */
+void put_accepted(struct request *r, const struct queue_put *p); /* the body of its 201 */
 void put_free_all(struct import *im);
 /* route.c */
 enum route route_find(const char *url, const char *method, struct request *r);

@@ -28,6 +28,31 @@ int db_request_find(struct db *db, uint32_t source_id, struct str request_id, st
 	return rc < 0 ? -1 : rc == 0 ? err_set(e, ERR_NOT_FOUND, "this request was not taken before") : 0;
 }
 
+int db_request_other(struct db *db, uint32_t source_id, struct str request_id, size_t tail, int64_t since, bool *other, struct err *e)
+{
+	size_t same = request_id.len - tail + 1;
+	struct buf after = BUF_INIT; /* the least that begins otherwise */
+	int64_t found = 0;
+	struct q q;
+	int rc = -1;
+
+	assert(tail >= 1 && tail <= request_id.len && (unsigned char)request_id.ptr[same - 1] < 0xff);
+	buf_add(&after, request_id.ptr, same);
+	after.data[same - 1]++;
+	if (!q_begin(&q, db,
+		    "SELECT EXISTS (SELECT 1 FROM request WHERE source_id = ? AND request_id > ? AND request_id < ? AND request_id <> ? AND received_at >= ?)", e)) {
+		q_i64(&q, source_id);
+		q_blob(&q, request_id.ptr, same);
+		q_blob(&q, after.data, after.len);
+		q_blob(&q, request_id.ptr, request_id.len);
+		q_i64(&q, since);
+		rc = q_value(&q, &found, e);
+	}
+	buf_free(&after);
+	*other = found != 0;
+	return rc;
+}
+
 int db_request_expire(struct db *db, int64_t received_before, struct err *e)
 {
 	struct q q;

@@ -87,6 +87,8 @@ int db_queue_floor(struct db *db, const unsigned char queue_id[16], uint64_t *fl
 int db_queue_bind(struct db *db, const unsigned char queue_id[16], struct err *e) MUST_CHECK; /* W */
 /* Was (source, request id, table, part) taken, and where? ERR_NOT_FOUND if not. */
 int db_request_find(struct db *db, uint32_t source_id, struct str request_id, struct str table, uint16_t part, uint32_t *partition, uint64_t *offset, struct err *e) MUST_CHECK;
+/* Is there an id since then that differs from this one in nothing but its last `tail` bytes (and not in the first of those)? */
+int db_request_other(struct db *db, uint32_t source_id, struct str request_id, size_t tail, int64_t since, bool *other, struct err *e) MUST_CHECK;
 int db_request_expire(struct db *db, int64_t received_before, struct err *e) MUST_CHECK; /* W; keeps what the rules of section 4 keep */
 /* One transaction: position := to, cursors above deleted, tally of what is read again added to `reread`. */
 int db_rewind(struct db *db, uint32_t partition, uint64_t to, const struct tally_part *reread, size_t n, struct err *e) MUST_CHECK; /* W */

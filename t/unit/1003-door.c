@@ -271,7 +271,7 @@ static void test_stored(void)
 	struct queue_reader *reader;
 	struct receipt where;
 	const char *receipt;
-	char long_key[256], *id;
+	char long_key[256], *body;
 	struct http h;
 	struct qrec q;
 
@@ -287,11 +287,12 @@ static void test_stored(void)
 			!memcmp(where.queue_id, queue_id(queue), 16),
 		"its receipt is its place");
 	reader = queue_reader_open(queue, 0, from, NULL);
-	ok(reader && queue_read(reader, &q, &offset, NULL) == 1 && q.request_id.len == 22 && str_starts(q.request_id, STR("key-1.")) && q.flags & QREC_KEYED && q.source_id == sources[0].id,
+	ok(reader && queue_read(reader, &q, &offset, NULL) == 1 && q.request_id.len == 22 && str_starts(q.request_id, STR("key-1 ")) && q.flags & QREC_KEYED && q.source_id == sources[0].id,
 		"it is in the queue with its key and a hash of its body");
-	id = xstrndup(q.request_id.ptr, q.request_id.len);
+	body = xstrdup(buf_cstr(&h.body));
 	keyed(&h, "key-1", GOOD);
-	ok(h.status == 201 && queue_read(reader, &q, &offset, NULL) == 1 && str_eqc(q.request_id, id), "again, with the same body: the same name");
+	ok(h.status == 201 && queue_read(reader, &q, &offset, NULL) == 0 && strcmp(body, buf_cstr(&h.body)) == 0, "again, with the same body: the same receipt, not stored again");
+	free(body);
 	keyed(&h, "key-1", GOOD " ");
 	answers(&h, 422, ERROR_BODY("The Idempotency-Key was used before with another body"), "again, with another body");
 	is_int(0, queue_read(reader, &q, &offset, NULL), "which is not stored");
@@ -302,7 +303,6 @@ static void test_stored(void)
 	long_key[254] = 'x';
 	keyed(&h, long_key, GOOD " ");
 	is_int(201, h.status, "one that is different at its end is another");
-	free(id);
 	queue_reader_close(reader);
 	http_sayf(&h,
 		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/json\r\nIdempotency-Key: a b\r\n"
@@ -504,6 +504,85 @@ static void test_pressure(void)
 	http_close(&h);
 }
 
+static bool one_waits(void)
+{
+	struct queue_stats s;
+
+	queue_stats(queue, &s);
+	return s.waiting == 1;
+}
+
+#define KEYED POST_HEAD "Idempotency-Key: %s\r\nContent-Length: %zu\r\n\r\n%s"
+#define USED ERROR_BODY("The Idempotency-Key was used before with another body")
+
+/* While the first one is under way. */
+static void test_keys(void)
+{
+	static const char other[] = GOOD "  ";
+	uint64_t from = queue_end(queue, 0);
+	struct http a, b, c, d;
+
+	http_dial(&a, port);
+	http_dial(&b, port);
+	http_dial(&c, port);
+	http_dial(&d, port);
+	requests_wanted = metric_get(import_requests_total) + 4;
+	atomic_store(&held, true);
+	http_sayf(&a, KEYED, "wait", strlen(GOOD), GOOD);
+	ok(wait_until(one_waits), "a request with a key is under way");
+	http_sayf(&b, KEYED, "wait", strlen(GOOD), GOOD);
+	http_sayf(&c, KEYED, "wait", strlen(other), other);
+	http_sayf(&d, KEYED, "wait", strlen(GOOD), GOOD);
+	ok(wait_until(all_begun), "others with that key come");
+	http_close(&d);
+	ok(one_waits(), "they wait for its answer, not for the queue");
+	atomic_store(&held, false);
+	ok(http_hear(&a) == 201 && http_hear(&b) == 201 && strcmp(buf_cstr(&a.body), buf_cstr(&b.body)) == 0, "both get the first one's receipt");
+	http_hear(&c);
+	answers(&c, 422, USED, "another body is refused");
+	is_int(1, (int64_t)stored("t", from), "it is stored once");
+	keyed(&a, "wait-2", "{");
+	is_int(400, a.status, "one that is refused");
+	keyed(&a, "wait-2", GOOD);
+	is_int(201, a.status, "leaves its key free");
+	http_close(&a);
+	http_close(&b);
+	http_close(&c);
+}
+
+static int cut_keyed(struct db *db, void *arg, struct err *e)
+{
+	struct cut_request id = {.request_id = str_c(arg), .received_at = now_get().real};
+	struct str head = STR("{\"source\":1,\"table\":\"t\",\"key_names\":[],\"schema\":null,\"types\":{\"n\":[\"integer\"]},\"table_version\":0,\"received_at\":1}");
+	struct cut c = {.source_id = sources[0].id, .table = STR("t"), .records = 1, .lines = 1, .bytes = 1, .path = STR("x"), .reason = "age", .first_received = 1,
+		.last_received = 1, .cut_at = 1, .heads = &head, .n_heads = 1, .requests = &id, .n_requests = 1, .position = {.read_from = 1}};
+
+	return db_cut(db, &c, e);
+}
+
+/* The door is opened anew: the newest keys come from the queue, old ones from state.db. */
+static void test_keys_again(void)
+{
+	char old[] = "old 0123456789abcdef";
+	uint64_t from = queue_end(queue, 0);
+	struct http h;
+
+	http_dial(&h, port);
+	keyed(&h, "wait", GOOD);
+	ok(h.status == 201 && queue_end(queue, 0) == from, "a key of the last run, same body");
+	keyed(&h, "wait", GOOD " ");
+	answers(&h, 422, USED, "and another one");
+	change(cut_keyed, old);
+	keyed(&h, "old", GOOD);
+	answers(&h, 422, USED, "a key that only state.db knows");
+	keyed(&h, "ol", GOOD);
+	is_int(201, h.status, "a part of it is another key");
+	keyed(&h, "old!", GOOD);
+	is_int(201, h.status, "and so is a longer one");
+	is_int((int64_t)from + 2, (int64_t)queue_end(queue, 0), "no more than that is stored");
+	http_close(&h);
+}
+
 static bool two_wait(void)
 {
 	struct queue_stats s;
@@ -593,14 +672,6 @@ static void *drain(void *arg)
 {
 	import_drain(door, now_get().mono + 60 * NSEC_PER_SEC);
 	return arg;
-}
-
-static bool one_waits(void)
-{
-	struct queue_stats s;
-
-	queue_stats(queue, &s);
-	return s.waiting == 1;
 }
 
 static void test_drain(void)
@@ -696,11 +767,13 @@ int main(void)
 	test_aborts();
 	test_admission();
 	test_pressure();
+	test_keys();
 	test_drain();
 	close_door();
 
 	open_queue(2);
 	open_door(2, 4, NSEC_PER_SEC);
+	test_keys_again();
 	test_queue_late();
 	test_too_many();
 	test_slow();

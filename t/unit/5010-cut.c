@@ -170,6 +170,7 @@ static void test_requests(void)
 	struct cut_request q[2] = {{.request_id = STR("one"), .offset = 0, .received_at = 100}, {.request_id = STR("two"), .part = 1, .offset = 1, .received_at = 200}};
 	struct position p = {.read_from = 4};
 	struct repeat_passed r[2];
+	bool other;
 	uint32_t partition = 9;
 	uint64_t offset = 9;
 	struct cut c;
@@ -179,6 +180,11 @@ static void test_requests(void)
 	ok(!db_request_find(db, (uint32_t)shop, STR("two"), STR("t"), 1, &partition, &offset, &err) && partition == 0 && offset == 1, "a request that was taken is known");
 	ok(db_request_find(db, (uint32_t)shop, STR("two"), STR("t"), 0, &partition, &offset, &err) == -1 && err.code == ERR_NOT_FOUND, "another part is not");
 	ok(db_request_find(db, (uint32_t)shop, STR("one"), STR("u"), 0, &partition, &offset, &err) == -1, "nor another table");
+	ok(!db_request_other(db, (uint32_t)shop, STR("two"), 2, 0, &other, &err) && !other, "an id is no other than itself");
+	ok(!db_request_other(db, (uint32_t)shop, STR("txx"), 2, 0, &other, &err) && !other, "one with another separator is not one of its kind");
+	ok(!db_request_other(db, (uint32_t)shop, STR("twx"), 2, 0, &other, &err) && other, "one with another tail is");
+	ok(!db_request_other(db, (uint32_t)shop, STR("twx"), 2, 201, &other, &err) && !other, "unless it is too old");
+	ok(!db_request_other(db, (uint32_t)shop + 1, STR("twx"), 2, 0, &other, &err) && !other, "or another source's");
 	q[0].offset = 3;
 	ok(dtest_try_cut(&(struct dtest_cut){.source = shop, .table = "t", .first = 3, .last = 3, .records = 1, .position = 4, .requests = q, .n_requests = 1}, &c, &err) == -1 &&
 			err.code == ERR_STATE,
