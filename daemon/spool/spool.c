@@ -190,6 +190,31 @@ static void want_discard(struct spool *s, int64_t job_id)
 	job_row_free(&job);
 }
 
+/* Those that were not carried out before the last stop. */
+static void read_discards(struct spool *s)
+{
+	struct job_filter f = {.state = JOB_HELD};
+	struct job_row *rows = NULL;
+	struct err e = ERR_INIT;
+	int64_t after = 0;
+	size_t n;
+
+	s->discards_read = true;
+	do {
+		if (db_job_list(s->db, &f, after, 500, &rows, &n, &e)) {
+			log_err("reading the jobs to discard: %s", e.text);
+			s->discards_read = false;
+			return;
+		}
+		for (size_t k = 0; k < n; k++) {
+			after = rows[k].id;
+			if (rows[k].error_class && strcmp(rows[k].error_class, JOB_DISCARDING) == 0)
+				want_discard(s, rows[k].id);
+		}
+		job_list_free(rows, n);
+	} while (n == 500);
+}
+
 static void retry(struct spool *s, int64_t destination_id)
 {
 	struct dest *d;
@@ -276,6 +301,8 @@ static int64_t step(void *self, struct now now)
 			d->dirty = true;
 	if (spool_refresh(s, now, &e))
 		log_err("reading destinations: %s", e.text);
+	else if (s->config_read && !s->discards_read)
+		read_discards(s);
 	take_mail(s, now);
 	next = spool_tx_retry(s, now);
 	next = MIN(next, spool_pick(s, now));

@@ -108,7 +108,7 @@ struct spool {
 	struct spool_source *sources;
 	size_t n_sources;
 	uint64_t config_version;
-	bool config_read;
+	bool config_read, discards_read;
 	int64_t config_again, pause_ends; /* mono; real */
 	STAILQ_HEAD(, spool_tx) retries;
 	LIST_HEAD(, spool_tx) in_state; /* transactions on their way */

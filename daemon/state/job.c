@@ -332,6 +332,19 @@ static int for_discard(struct db *db, int64_t id, struct job_row *j, struct err 
 	return -1;
 }
 
+/* It must not be loaded before the destination was asked, also not after a restart: held, and the spool finds it by its class. */
+static int hold_for_discard(struct db *db, int64_t id, int64_t now, struct err *e)
+{
+	struct q q;
+
+	if (q_begin(&q, db, "UPDATE job SET state = 5, error_class = '" JOB_DISCARDING "', error = 'the destination is asked whether it has it', updated = ? "
+			    "WHERE id = ? AND state IN (1, 4, 5)", e))
+		return -1;
+	q_i64(&q, now);
+	q_i64(&q, id);
+	return q_run(&q, e);
+}
+
 int db_job_discard(struct db *db, int64_t id, int64_t now, bool *done, struct err *e)
 {
 	struct job_row j;
@@ -346,6 +359,8 @@ int db_job_discard(struct db *db, int64_t id, int64_t now, bool *done, struct er
 		rc = err_set(e, ERR_STATE, "job %" PRId64 " is loaded already", id);
 	else if (!j.attempts && !j.load_id)
 		rc = end_job(db, &j, NULL, now, e);
+	else
+		rc = hold_for_discard(db, id, now, e);
 	if (!rc && !j.attempts && !j.load_id)
 		*done = true;
 	job_row_free(&j);

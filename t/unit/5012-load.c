@@ -301,6 +301,7 @@ static void test_discard(void)
 	ok(l.attempt == 2 && l.n == 1 && l.batches[0].job_id == 3, "its load goes on without it");
 	MUST(db_load_failed(db, l.id, "transient", "x", NULL, 206, 206, &err));
 	MUST(db_job_discard(db, 3, 207, &done, &err));
+	ok(!done && state_of(3) == JOB_HELD && tally_is(20, 0, 0, 20), "held until the destination was asked");
 	MUST(db_job_discarded(db, 3, &(struct load_result){.rows = 9, .rejected = 1, .attempt = 2}, 208, &err));
 	ok(!done && state_of(3) == JOB_DONE && tally_is(10, 9, 1, 20), "it was there: done, with the ledger's figures");
 	load_row_free(&l);
