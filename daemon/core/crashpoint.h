@@ -1,6 +1,6 @@
 /*
  * crashpoint.h - named points where a test makes the process die at once, as by kill -9: STITCH_CRASH_AT=name or name:N (the Nth
- * time). Costs one load and one branch when unset. The list of all names is crashpoint_names[], which the crash tests go through; a
+ * time), or name:N:loaders, which kills the loaders and lets the daemon go on. Costs one load and one branch when unset. The list of all names is crashpoint_names[], which the crash tests go through; a
  * name that is not in it aborts in tests.
  */
 #ifndef STITCH_CRASHPOINT_H

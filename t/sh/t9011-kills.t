@@ -1,6 +1,6 @@
 #!/bin/bash
 # Flights are pushed while stitchd is killed (-9) at random moments, and then loaders are: nothing is missing, nothing is double, the ledger is zero-sum.
-# flavours: plain asan
+# flavours: plain asan tsan
 . "${STITCH_TOP_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}/t/lib/test-lib.sh"
 . "$top/t/lib/pipeline.sh"
 need pgrep
