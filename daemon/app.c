@@ -11,6 +11,8 @@
 #include "log.h"
 #include "xalloc.h"
 
+#define RATE_OVER (3 * NSEC_PER_SEC)
+
 static void nap(int64_t ns)
 {
 	struct timespec ts = {.tv_sec = (time_t)(ns / NSEC_PER_SEC), .tv_nsec = (long)(ns % NSEC_PER_SEC)};
@@ -301,7 +303,23 @@ void app_stop(struct app *a, int64_t deadline)
 	memset(a, 0, sizeof(*a));
 }
 
+/* A put is nearly always one record of the queue, so its records are the measure of how fast the waiting ones come to their turn. */
+static void tell_wait(struct app *a)
+{
+	int64_t now = now_get().mono;
+	struct queue_stats q;
+
+	if (a->seen_at && now - a->seen_at < RATE_OVER)
+		return;
+	queue_stats(a->queue, &q);
+	if (a->seen_at)
+		import_set_pressure(a->import, import_wait(q.waiting, q.records - a->seen_stored, now - a->seen_at), "");
+	a->seen_at = now;
+	a->seen_stored = q.records;
+}
+
 bool app_tick(struct app *a)
 {
+	tell_wait(a);
 	return !state_broken(a->state);
 }

@@ -24,6 +24,8 @@ struct app {
 	struct retention *retention;
 	struct import *import;
 	struct control *control;
+	int64_t seen_at; /* app_tick: when the queue was looked at, and what it had stored */
+	uint64_t seen_stored;
 };
 
 /* On failure everything that was started is stopped again. */

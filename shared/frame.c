@@ -8,6 +8,7 @@
  */
 #include "frame.h"
 
+#include <endian.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -49,6 +50,14 @@ static void grown(struct buf *b, size_t n)
 #define P4 UINT64_C(0x85EBCA77C2B2AE63)
 #define P5 UINT64_C(0x27D4EB2F165667C5)
 
+static uint64_t load64(const char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le64toh(v);
+}
+
 static uint64_t rotl(uint64_t v, unsigned n)
 {
 	return v << n | v >> (64 - n);
@@ -69,14 +78,14 @@ static uint64_t xxh64(const char *p, size_t n)
 
 		for (; end - p >= 32; p += 32)
 			for (unsigned i = 0; i < 4; i++)
-				v[i] = round64(v[i], get(p + 8 * i, 8));
+				v[i] = round64(v[i], load64(p + 8 * i));
 		h = rotl(v[0], 1) + rotl(v[1], 7) + rotl(v[2], 12) + rotl(v[3], 18);
 		for (unsigned i = 0; i < 4; i++)
 			h = (h ^ round64(0, v[i])) * P1 + P4;
 	}
 	h += n;
 	for (; end - p >= 8; p += 8)
-		h = rotl(h ^ round64(0, get(p, 8)), 27) * P1 + P4;
+		h = rotl(h ^ round64(0, load64(p)), 27) * P1 + P4;
 	for (; end - p >= 4; p += 4)
 		h = rotl(h ^ get(p, 4) * P1, 23) * P2 + P3;
 	for (; p < end; p++)

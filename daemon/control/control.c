@@ -605,6 +605,7 @@ struct control *control_new(const struct control_config *c, const struct control
 	struct control *ct = xcalloc(1, sizeof(*ct));
 	struct control_server *sv = xcalloc(1, sizeof(*sv));
 	struct now now = now_get();
+	pthread_condattr_t monotonic;
 
 	ct->config = *c;
 	ct->config.socket = xstrdup(c->socket);
@@ -617,6 +618,10 @@ struct control *control_new(const struct control_config *c, const struct control
 	ct->history = snap_history_new();
 	ct->server = sv;
 	pthread_mutex_init(&ct->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&ct->stop, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&sv->lock, NULL);
 	pthread_cond_init(&sv->less, NULL);
 	LIST_INIT(&sv->clients);
@@ -653,7 +658,10 @@ void control_stop(struct control *ct)
 {
 	struct control_server *sv = ct->server;
 
+	pthread_mutex_lock(&ct->lock);
 	atomic_store(&ct->stopping, true);
+	pthread_cond_broadcast(&ct->stop);
+	pthread_mutex_unlock(&ct->lock);
 	runner_cancel_asks(ct->parts.runner);
 	loop_wake(sv->loop);
 	if (sv->loop_runs)
@@ -697,6 +705,7 @@ void control_free(struct control *ct)
 	for (unsigned k = 0; k < ct->n_readers; k++)
 		state_reader_close(ct->readers[k]);
 	pthread_mutex_destroy(&ct->lock);
+	pthread_cond_destroy(&ct->stop);
 	snap_history_free(ct->history);
 	free((char *)(uintptr_t)ct->config.socket);
 	free((char *)(uintptr_t)ct->config.name);

@@ -30,6 +30,7 @@ struct control {
 	struct control_parts parts;
 	int64_t started_real, started_mono;
 	_Atomic bool stopping;
+	pthread_cond_t stop;  /* stopping was set; monotonic clock */
 	pthread_mutex_t lock; /* guards readers, n_readers */
 	struct db *readers[4];
 	unsigned n_readers;

@@ -37,13 +37,13 @@ void control_reader_back(struct control *ct, struct db *db)
 
 void control_wait(struct control *ct, int64_t ns)
 {
-	int64_t until = now_get().mono + ns, left;
+	int64_t until = now_get().mono + ns;
+	struct timespec ts = {.tv_sec = (time_t)(until / NSEC_PER_SEC), .tv_nsec = (long)(until % NSEC_PER_SEC)};
 
-	while (!atomic_load(&ct->stopping) && (left = until - now_get().mono) > 0) {
-		struct timespec ts = {.tv_nsec = (long)MIN(left, 100 * NSEC_PER_MSEC)};
-
-		nanosleep(&ts, NULL);
-	}
+	pthread_mutex_lock(&ct->lock);
+	while (!atomic_load(&ct->stopping) && pthread_cond_timedwait(&ct->stop, &ct->lock, &ts) == 0)
+		;
+	pthread_mutex_unlock(&ct->lock);
 }
 
 /* --- parameters --- */

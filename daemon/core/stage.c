@@ -1,9 +1,11 @@
 /*
- * stage.c - the thread around a stage: wait for mail or the time that the last step asked for, then step. No decision is made here.
+ * stage.c - the thread around a stage: wait for mail or the time that the last step asked for, then step. No decision is made here. The thread bears
+ * the stage's name, so that top -H and perf show who works.
  */
 #include "daemon/core/stage.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "log.h"
 
@@ -13,6 +15,7 @@ static void *run(void *arg)
 	int64_t next = 0;
 
 	log_context(s->ops->name);
+	prctl(PR_SET_NAME, s->ops->name);
 	while (!atomic_load(&s->stop)) {
 		struct now now = now_get();
 

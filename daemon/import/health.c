@@ -7,6 +7,8 @@
 #include "jwrite.h"
 #include "version.h"
 
+#define WAIT_MAX 60u /* s */
+
 bool import_shut(struct import *im, struct err *why)
 {
 	bool told;
@@ -32,6 +34,15 @@ unsigned import_retry_after(struct import *im)
 	unsigned s = atomic_load(atomic_load(&im->disk_low) ? &im->disk_wait : &im->retry_after);
 
 	return MAX(s, 1);
+}
+
+unsigned import_wait(uint64_t waiting, uint64_t done, int64_t ns)
+{
+	uint64_t ms = (uint64_t)(ns / NSEC_PER_MSEC);
+
+	if (!waiting)
+		return 1;
+	return done ? (unsigned)MIN(1 + waiting * ms / done / 1000, WAIT_MAX) : WAIT_MAX;
 }
 
 int refuse_busy(struct refusal *r, const char *fmt, ...)

@@ -49,7 +49,7 @@ struct spool_config {
 	unsigned load_batches;		  /* 64 */
 	uint64_t load_bytes;		  /* 64 MiB compressed */
 	int64_t backoff_first, backoff_max; /* 1 s for one load; a loader that dies on its first job: 60 s; max 10 min */
-	int64_t rescan; /* a look for work even if nobody woke us; 0: 250 ms */
+	int64_t rescan; /* a look for work even if nobody woke us; 0: 1 s */
 };
 struct spool;
 /* Recovers active loads. mb stays the caller's (the port puts into it too) and is freed after the spool. */

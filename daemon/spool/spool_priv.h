@@ -11,7 +11,7 @@
 
 #include "daemon/spool/spool.h"
 
-#define SPOOL_RESCAN (250 * NSEC_PER_MSEC)
+#define SPOOL_RESCAN NSEC_PER_SEC
 #define SPOOL_DUES 64
 
 enum { SPOOL_MSG_TX = 1, SPOOL_MSG_DISCARD, SPOOL_MSG_RETRY };

@@ -16,7 +16,7 @@ postmaster=$(head -n 1 "$T/env/postgres/data/postmaster.pid")
 cols="name email note amount score updated_at active price nickname"
 set=$(for c in $cols; do printf '%s%s=excluded.%s' "${sep:-}" "$c" "$c"; sep=,; done)
 printf '%s\n' "create temp table s (like customers);" "\\copy s from '$csv' csv header" "insert into customers select * from s on conflict (id) do update set $set;" >"$T/upsert.sql"
-tree() { python3 "$top/t/perf/loadercpu.py" "$@"; }
+tree() { python3 "$top/t/perf/tree-cpu.py" "$@"; }
 ledger() { pg "SELECT coalesce(sum(rows), 0) FROM \"$1\"._stitch_ledger" 2>/dev/null || echo 0; }
 all_cut() { [ "$(ctl --json status | jq '[.tables[].queued] | add // 0')" = 0 ] && [ "$(ctl --json status | jq '[.tables[].spooled] | add // 0')" = "$n" ]; }
 per() { echo "$1 $2 $n" | awk '{printf "%.2f", ($2 - $1) / $3 * 1e6}'; }

@@ -504,6 +504,15 @@ static void test_pressure(void)
 	http_close(&h);
 }
 
+static void test_wait(void)
+{
+	is_int(1, import_wait(0, 0, NSEC_PER_SEC), "nothing waits: a second");
+	is_int(1, import_wait(10, 1000, NSEC_PER_SEC), "little waits: a second");
+	is_int(11, import_wait(10000, 3000, 3 * NSEC_PER_SEC), "10,000 at 1,000 a second");
+	is_int(60, import_wait(10000, 10, 3 * NSEC_PER_SEC), "never more than a minute");
+	is_int(60, import_wait(1, 0, 3 * NSEC_PER_SEC), "as long as nothing moves");
+}
+
 static bool one_waits(void)
 {
 	struct queue_stats s;
@@ -768,6 +777,7 @@ int main(void)
 	test_admission();
 	test_pressure();
 	test_keys();
+	test_wait();
 	test_drain();
 	close_door();
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""CPU and memory of processes by the tree.  loadercpu.py PID [NAME]
+"""CPU and memory of processes by the tree.  tree-cpu.py PID [NAME]
 Prints: CPU seconds of the tree's processes called NAME (those that ended and were waited for are in their parent's sum), their highest RSS in MiB."""
 import os, sys
 
