@@ -1,5 +1,5 @@
 /*
- * decode_push.c - the body of POST /v2/import/push (JSON) into groups of lines, one per (table, key names, table version). A message's keys may
+ * decode_push.c - the body of POST /v2/import/push (JSON, or Transit once it is JSON) into groups of lines, one per (table, key names, table version). A message's keys may
  * come in any order (Java clients send them by hash), so a message is passed first and its data read once its table is known. Who may send
  * is judged over all messages before any field is: the first message that is wrong is told, with all that is wrong with it.
  */
@@ -236,6 +236,8 @@ static void keep_message(struct push *p, const struct member m[P_N], bool upsert
 	jscan_init(&s, m[P_DATA].raw.ptr, m[P_DATA].raw.len, 0);
 	rc = jscan_next(&s) != JSCAN_OBJECT || record_read(p->b, g, &s, &p->fields);
 	assert(!rc); /* it was passed, so it is well formed */
+	if (p->b->data.len > IMPORT_RECORD_MAX)
+		refuse_status(&p->fields, 413, "Request rejected: record size (%zu bytes) exceeds the maximum", p->b->data.len);
 	check_keys(p->b, g, f);
 	if (!f->n && !p->fields.status)
 		record_keep(p->b, g, m[P_SEQUENCE].raw, STR_NULL);
@@ -293,7 +295,7 @@ static int judge(struct push *p)
 	return p->fields.status ? refuse_json(r, p->fields.status, buf_cstr(&p->fields.body)) : 0;
 }
 
-int decode_push(struct intake *b, struct str body, int64_t client_id, struct refusal *r)
+static int read_push(struct intake *b, struct str body, const struct transit *types, int64_t client_id, struct refusal *r)
 {
 	struct push p = {.b = b, .r = r, .client_id = client_id};
 	enum jscan_token t;
@@ -301,6 +303,7 @@ int decode_push(struct intake *b, struct str body, int64_t client_id, struct ref
 	int rc = -1;
 
 	intake_reset(b);
+	b->types = types;
 	jscan_init(&s, body.ptr, body.len, IMPORT_DEPTH_MAX);
 	t = jscan_next(&s);
 	if (t != JSCAN_ARRAY) {
@@ -327,4 +330,26 @@ int decode_push(struct intake *b, struct str body, int64_t client_id, struct ref
 malformed:
 	buf_free(&p.fields.body);
 	return refuse_malformed(r, s.error, s.error_at);
+}
+
+int decode_push(struct intake *b, struct str body, int64_t client_id, struct refusal *r)
+{
+	return read_push(b, body, NULL, client_id, r);
+}
+
+int decode_transit(struct intake *b, struct str body, struct refusal *r)
+{
+	struct transit *t = b->transit;
+	size_t max = MIN(MAX(body.len, 1u << 20) * IMPORT_TRANSIT_TIMES, IMPORT_TRANSIT_MAX);
+
+	if (transit_decode(t, body, IMPORT_DEPTH_MAX, max) == 0)
+		return 0;
+	if (t->too_long)
+		return refuse_status(r, 413, "Request rejected: request size (more than %zu bytes once the Transit is decoded) exceeds the maximum", max);
+	return refuse_malformed(r, t->error, t->error_at);
+}
+
+int decode_push_transit(struct intake *b, int64_t client_id, struct refusal *r)
+{
+	return read_push(b, buf_str(&b->transit->out), b->transit, client_id, r);
 }

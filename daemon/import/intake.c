@@ -38,14 +38,14 @@ static uint64_t hash(struct str s)
 
 const char *jtype_name(enum jtype t)
 {
-	static const char *const names[] = {"null", "JSONObject", "JSONArray", "String", "Integer", "Integer", "Number", "Boolean", "Null"};
+	static const char *const names[] = {"null", "JSONObject", "JSONArray", "String", "Integer", "Integer", "Number", "Boolean", "Null", "String"};
 
 	return names[t];
 }
 
 const char *jtype_head_name(enum jtype t)
 {
-	static const char *const names[] = {"", "object", "array", "string", "integer", "bignum", "number", "boolean", ""};
+	static const char *const names[] = {"", "object", "array", "string", "integer", "bignum", "number", "boolean", "", "timestamp"};
 
 	return names[t];
 }
@@ -83,6 +83,7 @@ struct intake *intake_new(void)
 		random_bytes(&seed, sizeof(seed));
 	b->schemas = schema_cache_new();
 	b->zstd = frame_ctx_new();
+	b->transit = transit_new();
 	return b;
 }
 
@@ -130,6 +131,7 @@ void intake_free(struct intake *b)
 	arena_free(b, 0);
 	schema_cache_free(b->schemas);
 	frame_ctx_free(b->zstd);
+	transit_free(b->transit);
 	free(b);
 }
 
@@ -185,6 +187,8 @@ void intake_reset(struct intake *b)
 	b->last = GROUP_NONE;
 	b->n_seen = 0;
 	b->n_violations = 0;
+	b->types = NULL;
+	b->mark = 0;
 	buf_shrink(&b->data);
 	buf_shrink(&b->head);
 	buf_shrink(&b->frame);
@@ -452,6 +456,19 @@ static void add_token(struct buf *out, struct str token)
 	out->len += token.len;
 }
 
+/* Values are met in the order of the text, and so are the marks. */
+static enum jtype type_told(struct intake *b, const char *value, enum jtype type)
+{
+	const struct transit *t = b->types;
+	size_t at = (size_t)(value - t->out.data);
+
+	while (b->mark < t->n_marks && t->marks[b->mark].at < at)
+		b->mark++;
+	if (b->mark == t->n_marks || t->marks[b->mark].at != at)
+		return type;
+	return t->marks[b->mark].type == TRANSIT_TIMESTAMP ? J_TIMESTAMP : J_NUMBER;
+}
+
 int record_read(struct intake *b, struct group *g, struct jscan *s, struct refusal *r)
 {
 	const char *start = s->p - 1;
@@ -491,6 +508,8 @@ int record_read(struct intake *b, struct group *g, struct jscan *s, struct refus
 		type = jtype_of(t, s);
 		if (type > J_ARRAY) {
 			add_token(&b->data, s->tok);
+			if (b->types)
+				type = type_told(b, s->tok.ptr, type);
 		} else {
 			if (jscan_skip(s) == JSCAN_ERROR)
 				return -1;

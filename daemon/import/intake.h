@@ -14,6 +14,7 @@
 #include "daemon/queue/queue.h"
 #include "frame.h"
 #include "jscan.h"
+#include "transit.h"
 
 #define IMPORT_RECORDS_MAX 20000u
 #define IMPORT_POINTS_MAX 10000u /* data points (leaves) of one record */
@@ -22,9 +23,12 @@
 #define IMPORT_KEY_CHARS_MAX 1024u
 #define IMPORT_KEYS_MAX 100u /* key names; no destination has indexes of so many columns */
 #define IMPORT_DEPTH_MAX 200u
+#define IMPORT_RECORD_MAX (20u << 20) /* of one record's line, which Transit can make larger than the body; readers take FRAME_LINE_MAX */
+#define IMPORT_TRANSIT_MAX (64u << 20) /* of a Transit body once it is JSON text, and */
+#define IMPORT_TRANSIT_TIMES 16u /* so many times its length (as if that were at least 1 MiB) */
 
 /* JSON types as error texts and heads name them. */
-enum jtype { J_ABSENT, J_OBJECT, J_ARRAY, J_STRING, J_INTEGER, J_BIGNUM, J_NUMBER, J_BOOLEAN, J_NULL };
+enum jtype { J_ABSENT, J_OBJECT, J_ARRAY, J_STRING, J_INTEGER, J_BIGNUM, J_NUMBER, J_BOOLEAN, J_NULL, J_TIMESTAMP /* text that Transit says is a time */ };
 const char *jtype_name(enum jtype t);	   /* "JSONObject": as the documented errors say */
 const char *jtype_head_name(enum jtype t); /* "object": as the head's types say */
 enum jtype jtype_of(enum jscan_token t, const struct jscan *s);
@@ -37,7 +41,7 @@ struct field {
 	uint32_t present, filled; /* records kept that have it; and not as null */
 	uint32_t longest; /* bytes of its longest value */
 	uint16_t mask;	 /* 1 << enum jtype: already in kinds */
-	uint8_t kinds[7], n_kinds;
+	uint8_t kinds[8], n_kinds;
 };
 
 struct part { /* a run of lines that goes into one queue record */
@@ -100,6 +104,9 @@ struct intake {
 	struct shape shapes[SHAPES];
 	struct schema_cache *schemas;
 	struct frame_ctx *zstd;
+	struct transit *transit;     /* a Transit body as JSON */
+	const struct transit *types; /* what it says about the values of the body under way, or NULL; */
+	size_t mark;		     /* the next mark of it to be met */
 };
 
 struct intake *intake_new(void) MUST_CHECK; /* the first one before other threads run */
@@ -124,6 +131,9 @@ size_t count_chars(struct str token); /* characters of a string token, escapes r
 
 int decode_batch(struct intake *b, struct str body, struct refusal *r) MUST_CHECK;
 int decode_push(struct intake *b, struct str body, int64_t client_id, struct refusal *r) MUST_CHECK;
+/* A push in Transit takes two steps: its body into the JSON text b->transit->out, which slices will point into (transit_reset when all is encoded); the push. */
+int decode_transit(struct intake *b, struct str body, struct refusal *r) MUST_CHECK;
+int decode_push_transit(struct intake *b, int64_t client_id, struct refusal *r) MUST_CHECK;
 
 struct encode_request {
 	uint32_t source_id;

@@ -134,7 +134,15 @@ static int decode(struct request *r, struct intake *b)
 {
 	struct str body = buf_str(&r->body);
 
-	return r->route == ROUTE_PUSH ? decode_push(b, body, r->client_id, &r->refusal) : decode_batch(b, body, &r->refusal);
+	if (r->route != ROUTE_PUSH)
+		return decode_batch(b, body, &r->refusal);
+	if (!r->transit)
+		return decode_push(b, body, r->client_id, &r->refusal);
+	if (decode_transit(b, body, &r->refusal))
+		return -1;
+	if (!room_grow(r, body.len + b->transit->out.len))
+		return refuse_busy(&r->refusal, "There is no room for so large a body now; please send it again later");
+	return decode_push_transit(b, r->client_id, &r->refusal);
 }
 
 static uint64_t count_records(const struct intake *b)
@@ -159,6 +167,7 @@ static int prepare(struct request *r, struct job *j)
 	if (!rc)
 		r->records = count_records(b);
 	intake_reset(b);
+	transit_reset(b->transit);
 	return rc;
 }
 

@@ -49,6 +49,7 @@ struct request {
 	char request_id[FRAME_REQUEST_ID_MAX + 1];
 	size_t request_id_len;
 	bool keyed, close;
+	bool transit;		   /* the body is Transit, not JSON */
 	struct key_mark mark;	   /* if keyed, once the body is there */
 	struct refusal refusal; /* status 0: accepted */
 	struct buf good;	   /* body of a 200 or 201 */

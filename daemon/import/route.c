@@ -109,7 +109,8 @@ static void check_type(struct request *r)
 
 	if (semicolon)
 		type = str_trim(str_mem(type.ptr, (size_t)(semicolon - type.ptr)));
-	if (!str_ieq(type, STR("application/json"))) {
+	r->transit = r->route == ROUTE_PUSH && str_ieq(type, STR("application/transit+json"));
+	if (!r->transit && !str_ieq(type, STR("application/json"))) {
 		if (r->route == ROUTE_PUSH)
 			refuse_status(&r->refusal, 415, "Unsupported content-type %.*s. Please send application/json or application/transit+json",
 				(int)MIN(type.len, 200), type.len ? type.ptr : "");

@@ -1,5 +1,5 @@
 /*
- * door.c - fuzz target: bodies of batch (first byte even) and push (odd). What is refused has a JSON body and a 4xx; what is accepted makes queue
+ * door.c - fuzz target: bodies of batch, push and push in Transit (first byte modulo 3). What is refused has a JSON body and a 4xx; what is accepted makes queue
  * records that can be read back, whose heads and lines loaders can read, with as many lines as they say.
  */
 #include "daemon/import/intake.h"
@@ -65,7 +65,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		in = intake_new();
 	copy = xmemdup(data + 1, size - 1);
 	body = str_mem(copy, size - 1);
-	rc = data[0] & 1 ? decode_push(in, body, 42, &r) : decode_batch(in, body, &r);
+	if (data[0] % 3 == 0)
+		rc = decode_batch(in, body, &r);
+	else if (data[0] % 3 == 1)
+		rc = decode_push(in, body, 42, &r);
+	else
+		rc = decode_transit(in, body, &r) || decode_push_transit(in, 42, &r) ? -1 : 0;
 	if (!rc)
 		rc = encode_batch(in, &q, &put, &r);
 	if (rc) {

@@ -71,9 +71,18 @@ refused "a table called ../x" 400 '{"error":"Request failed validation:#/table_n
 typed() { curl -s -o "$T/body" -w '%{http_code}' -H "Authorization: Bearer $token" -H "Content-Type: $3" --data-binary "$2" "$url$1"; } # PATH BODY TYPE
 is "batch, not JSON" 415 "$(typed $B "$(batch "$up")" text/plain)"
 is "batch, not JSON: body" '{"status":"ERROR","message":"Content-Type must be application/json"}' "$(body)"
-is "push, Transit" 415 "$(typed $P '[]' application/transit+json)"
-is "push, Transit: body" \
-	'{"status":"ERROR","message":"Unsupported content-type application/transit+json. Please send application/json or application/transit+json"}' "$(body)"
+is "push, Transit of another kind" 415 "$(typed $P '[]' application/transit+msgpack)"
+is "push, Transit of another kind: body" \
+	'{"status":"ERROR","message":"Unsupported content-type application/transit+msgpack. Please send application/json or application/transit+json"}' "$(body)"
+is "batch, Transit" 415 "$(typed $B "$(batch "$up")" application/transit+json)"
+is "push, Transit, malformed" 400 "$(typed $P '[["^ ","action"]]' 'application/transit+json; charset=utf-8')"
+is "push, Transit, malformed: body" \
+	'{"status":"ERROR","message":"Malformed json in the body!","error":"a map'"'"'s last key has no value at byte 15","input":null}' "$(body)"
+is "push, Transit, no array" 400 "$(typed $P '["^ "]' Application/Transit+JSON)"
+is "push, Transit, no array: body" '{"status":"ERROR","message":"An array of records is expected"}' "$(body)"
+bomb=$(printf '["~:%s"' "$(head -c 90000 /dev/zero | tr '\0' x)"; printf ',"^0"%.0s' {1..1000}; printf ']')
+is "push, Transit that becomes too large" 413 "$(typed $P "$bomb" application/transit+json)"
+like "push, Transit that becomes too large: body" 'once the Transit is decoded' "$(body)"
 refused "no such path" 404 '{"status":"ERROR","message":"Not found."}' /v2/import/nothing '{}'
 refused "method" 405 '{"status":"ERROR","message":"Method not allowed."}' $P '[]' -X PUT
 
@@ -104,12 +113,14 @@ receipt=$(jq -r .receipt "$T/body")
 ok "where finds it by its receipt" ctl where "$receipt"
 is "a push" 201 "$(post $P "$token" <<<"$(message | sed s/refused/pushed/)")"
 is "a batch packed by gzip" 201 "$(batch "$up" | sed s/refused/good/ | gzip | post $B "$token" -H 'Content-Encoding: gzip')"
+transit=$(printf '[["^ ","action","upsert","table_name","pushed","key_names",["id"],"sequence",2,"client_id",%s,"namespace","n","table_version",0,"data",["^ ","id",2]]]' "$client")
+is "a push in Transit" 201 "$(typed $P "$transit" application/transit+json)"
 is "20000 records" 201 "$(make_batch many 1 20000 | post $B "$token")"
 make_batch large 1 2270 9000 >"$T/large"
 [ "$(wc -c <"$T/large")" -gt 20000000 ] || bail "the body has only $(wc -c <"$T/large") bytes"
 is "more than 20,000,000 bytes" 201 "$(post $B "$token" <"$T/large")"
-wait_for 20 '[ "$(sum_of accepted)" = 22273 ]'
-is "all are accounted for" 22273 "$(sum_of accepted)"
+wait_for 20 '[ "$(sum_of accepted)" = 22274 ]'
+is "all are accounted for" 22274 "$(sum_of accepted)"
 is "nothing is outside of the state folder" "" "$(find "$T" -name x -not -path "$STATE/*")"
 
 # --- a paused source, and one that is gone ---

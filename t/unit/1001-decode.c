@@ -367,6 +367,63 @@ static void test_many_tables(void)
 	buf_free(&b);
 }
 
+/* --- Transit --- */
+
+static int push_transit(const char *body)
+{
+	refusal_reset(&refused);
+	return decode_transit(in, body_of(body), &refused) || decode_push_transit(in, 42, &refused) ? -1 : 0;
+}
+
+#define TMESSAGE(data) "[\"^ \",\"client_id\",42,\"table_name\",\"t\",\"sequence\",1,\"action\",\"upsert\",\"key_names\",[\"id\"],\"data\"," data "]"
+
+static void test_transit(void)
+{
+	is_int(0, push_transit("[" TMESSAGE("[\"^ \",\"id\",\"~i1\",\"time\",\"~m0\",\"dec\",\"~f10\",\"big\",\"~n5\",\"u\",\"~uabc\",\"nan\",\"~zNaN\",\"in\",[\"^ \",\"x\",\"~m5\"]]") ","
+			"[\"^ \",\"^2\",2,\"^1\",\"t\",\"^0\",42,\"^5\",[\"^ \",\"id\",\"~i9223372036854775808\",\"^6\",\"1970\",\"nan\",1.5,\"dec\",\"~f1E+2\"],\"^3\",\"~:upsert\",\"^4\",[\"id\"]]]"),
+		"Transit: %s", buf_cstr(&refused.body));
+	is_int(1, (int64_t)in->n_groups, "one group");
+	is_str("{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":1,\"time\":\"1970-01-01T00:00:00.000Z\",\"dec\":10,\"big\":5,\"u\":\"abc\",\"nan\":null,"
+	       "\"in\":{\"x\":\"1970-01-01T00:00:00.005Z\"}}}\n"
+	       "{\"action\":\"upsert\",\"sequence\":2,\"data\":{\"id\":9223372036854775808,\"time\":\"1970\",\"nan\":1.5,\"dec\":1E+2}}\n",
+		lines(0), "lines");
+	is_str("id:integer,bignum time:timestamp,string dec:number big:number u:string nan:number in:object", types(0), "types are told by Transit");
+	transit_reset(in->transit);
+	is_int(0, push("[{\"client_id\":42,\"table_name\":\"t\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1,\"time\":\"1970-01-01\"}}]"),
+		"JSON after it");
+	is_str("id:integer time:string", types(0), "is typed by JSON");
+	is_int(0, push_transit("[" TMESSAGE("[\"^ \",\"id\",1,\"a\",\"~m0\",\"a\",\"x\",\"b\",\"x\",\"b\",\"~m1\"]") "]"), "the same key twice");
+	is_str("{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":1,\"a\":\"x\",\"b\":\"1970-01-01T00:00:00.001Z\"}}\n", lines(0), "the last one counts");
+	is_str("id:integer a:string b:timestamp", types(0), "with its type");
+	is_int(0, push_transit("[[\"^ \",\"sequence\",\"~i9007199254740993\",\"namespace\",\"n\",\"table_version\",0,\"client_id\",42,\"action\",\"upsert\",\"data\","
+			       "[\"^ \",\"id\",1],\"key_names\",[\"~#list\",[\"id\"]],\"table_name\",\"t\"],"
+			       "{\"action\":\"switch_view\",\"table_name\":\"t\",\"sequence\":3,\"client_id\":42,\"table_version\":null}]"),
+		"as the Java client sends, and a verbose one");
+	is_int(1, (int64_t)in->n_groups, "version 0 is none");
+	is_str("{\"action\":\"upsert\",\"sequence\":9007199254740993,\"data\":{\"id\":1}}\n{\"action\":\"activate_version\",\"sequence\":3}\n", lines(0), "its lines");
+	refuses(400, "{\"status\":\"ERROR\",\"message\":\"Malformed json in the body!\",\"error\":\"an invalid time at byte 7\",\"input\":null}", push_transit("[\"~#m\",1.5]"),
+		"malformed: the place in what was sent");
+	refuses(400, "{\"status\":\"ERROR\",\"message\":\"An array of records is expected\"}", push_transit("[\"~#'\",\"a\"]"), "no array");
+	refuses(422,
+		"{\"status\":\"ERROR\",\"error\":\"Request cannot be processed; see errors.\",\"errors\":[{\"reason\":{\"key_names\":[\"can't be blank\"]}}]}",
+		push_transit("[[\"^ \",\"client_id\",42,\"table_name\",\"t\",\"sequence\",1,\"action\",\"upsert\",\"key_names\",null,\"data\",[\"^ \",\"id\",1]]]"),
+		"key names that are null");
+}
+
+/* A record that is larger than any body: readers behind the door would not take its line. */
+static void test_transit_large(void)
+{
+	struct buf b = BUF_INIT;
+
+	buf_adds(&b, "[[\"^ \",\"client_id\",42,\"table_name\",\"t\",\"sequence\",1,\"action\",\"upsert\",\"key_names\",[\"id\"],\"data\",[\"^ \",\"id\",1,\"a\",[\"~:");
+	for (int i = 0; i < 2000000; i++)
+		buf_addc(&b, 'x');
+	buf_adds(&b, "\",\"^6\",\"^6\",\"^6\",\"^6\",\"^6\",\"^6\",\"^6\",\"^6\",\"^6\",\"^6\",\"^6\"]]]]");
+	is_int(-1, push_transit(b.data), "a record of 24 MB");
+	is_int(413, refused.status, "is refused: %s", buf_cstr(&refused.body));
+	buf_free(&b);
+}
+
 int main(void)
 {
 	plan_lazy();
@@ -380,6 +437,8 @@ int main(void)
 	test_limits();
 	test_push();
 	test_many_tables();
+	test_transit();
+	test_transit_large();
 	intake_free(in);
 	free(copy);
 	buf_free(&refused.body);

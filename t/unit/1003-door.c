@@ -242,9 +242,11 @@ static void test_types(void)
 	http_hear(&h);
 	answers(&h, 415, ERROR_BODY("Content-Type must be application/json"), "batch: not JSON");
 	http_sayf(&h,
-		"POST " PUSH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/transit+json\r\nContent-Length: 2\r\n\r\n[]");
+		"POST " PUSH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer at_good\r\nContent-Type: application/transit+json\r\nContent-Length: 5\r\n\r\n[\"~x\"");
 	http_hear(&h);
-	answers(&h, 415, ERROR_BODY("Unsupported content-type application/transit+json. Please send application/json or application/transit+json"), "push: Transit");
+	answers(&h, 400,
+		"{\"status\":\"ERROR\",\"message\":\"Malformed json in the body!\",\"error\":\"the text ends within the document at byte 5\",\"input\":null}",
+		"push: Transit, malformed");
 	http_sayf(&h,
 		"POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: bearer at_good\r\nContent-Type: Application/JSON; charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%s",
 		strlen(GOOD), GOOD);
