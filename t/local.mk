@@ -22,7 +22,7 @@ include t/t9.mk
 include t/fuzz/local.mk
 
 TESTS += $(check_PROGRAMS) $(dist_check_SCRIPTS)
-EXTRA_DIST += t/lib/test-lib.sh t/threads.list t/tsan.supp
+EXTRA_DIST += t/README t/lib/test-lib.sh t/threads.list t/tsan.supp
 
 # the test programs, for ./test. `all` recurses, so beside it a second make would write the same objects: one after the other
 .PHONY: check-programs

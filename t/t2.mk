@@ -20,7 +20,7 @@ dist_check_SCRIPTS += t/sh/t2900-log-faults.t t/sh/t2901-log-crash.t
 EXTRA_DIST += t/lib/log-faults.sh
 .PHONY: log-faults
 log-faults: t/lib/logdriver
-	ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/t2900-log-faults.t t/sh/t2901-log-crash.t
+	for t in t2900-log-faults t2901-log-crash; do ROUNDS=$${ROUNDS:-100} STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/sh/$$t.t || exit 1; done
 # figures: make t/perf/queue-append && t/perf/queue-append DIR
 EXTRA_PROGRAMS += t/perf/queue-append
 t_perf_queue_append_SOURCES = t/perf/queue-append.c
