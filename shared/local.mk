@@ -18,3 +18,4 @@ libshared_a_SOURCES += \
 libshared_a_SOURCES += shared/decimal.c shared/jscan.c shared/jwrite.c shared/timefmt.c shared/utf8.h shared/transit.h shared/transit.c
 libshared_a_SOURCES += shared/loop.c
 libshared_a_SOURCES += shared/frame.c shared/frame_line.c shared/frame_read.c shared/rpc.c shared/rpc_client.c
+libshared_a_SOURCES += shared/pattern.c shared/pattern.h

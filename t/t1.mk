@@ -13,3 +13,6 @@ check_PROGRAMS += t/unit/1004-coding.tap
 t_unit_1004_coding_tap_SOURCES = t/unit/1004-coding.c
 t_unit_1004_coding_tap_LDADD = $(DAEMON_TEST_LIBS)
 dist_check_SCRIPTS += t/sh/t1001-import.t
+check_PROGRAMS += t/unit/1010-jschema.tap
+t_unit_1010_jschema_tap_SOURCES = t/unit/1010-jschema.c
+t_unit_1010_jschema_tap_LDADD = $(DAEMON_TEST_LIBS)

@@ -17,6 +17,7 @@
 	X(import_bytes_total, "counter", "Body bytes of accepted requests")                                                    \
 	X(import_refused_total, "counter", "Requests answered 4xx")                                                            \
 	X(import_unavailable_total, "counter", "Requests answered 503")                                                        \
+	X(import_patterns_ignored_total, "counter", "Patterns of JSON schemas that are not understood and so not checked")     \
 	X(import_connections, "gauge", "Open HTTP connections")                                                                \
 	X(import_body_bytes, "gauge", "Bytes of request bodies in memory")                                                     \
 	X(queue_appends_total, "counter", "Groups appended")                                                                   \

@@ -149,12 +149,19 @@ static int read_messages(struct decode *d, struct group *g)
 /* What messages are checked against, from what is known so far. */
 static void set_rules(struct intake *b, struct group *g, const struct member m[B_N])
 {
+	const struct schema *schema;
+
 	g->rules = NULL;
+	g->schema_error = NULL;
 	g->n_keys = 0;
 	g->key_names = STR("[]");
 	if (m[B_SCHEMA].type == J_OBJECT) {
-		g->rules = schema_get(b->schemas, m[B_SCHEMA].raw);
-		g->schema = buf_str(&g->rules->minified);
+		schema = schema_get(b->schemas, m[B_SCHEMA].raw);
+		g->schema = buf_str(&schema->minified);
+		g->schema_error = schema->error;
+		g->rules = schema->rules;
+		g->plain = schema->rules && jschema_is_plain(schema->rules);
+		g->n_required = schema->rules ? jschema_required(schema->rules) : 0;
 	}
 	/* elements that are no strings are a violation of their own */
 	if (m[B_KEY_NAMES].type == J_ARRAY && group_set_keys(b, g, m[B_KEY_NAMES].raw))
@@ -241,8 +248,8 @@ static int judge(struct decode *d, struct group *g, const struct member m[B_N])
 		rc = refuse_error(d->r, 400, "Request failed validation:#: sequence can not be above 9223372036854775807");
 	else if (!rc && d->too_low)
 		rc = refuse_error(d->r, 400, "Request failed validation:#: sequence can not be below -9223372036854775808");
-	else if (!rc && g->rules && g->rules->error)
-		rc = refuse_error(d->r, 400, "Invalid JSON schema: %s", g->rules->error);
+	else if (!rc && g->schema_error)
+		rc = refuse_error(d->r, 400, "Invalid JSON schema: %s", g->schema_error);
 	if (rc || !record.status) {
 		buf_free(&record.body);
 		return rc;

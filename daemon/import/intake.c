@@ -185,6 +185,7 @@ void intake_reset(struct intake *b)
 	}
 	b->n_groups = 0;
 	b->last = GROUP_NONE;
+	b->steps = IMPORT_STEPS_MAX;
 	b->n_seen = 0;
 	b->n_violations = 0;
 	b->types = NULL;

@@ -10,6 +10,7 @@
 
 #include "base.h"
 #include "buf.h"
+#include "daemon/import/jschema.h"
 #include "daemon/import/refusal.h"
 #include "daemon/queue/queue.h"
 #include "frame.h"
@@ -26,12 +27,7 @@
 #define IMPORT_RECORD_MAX (20u << 20) /* of one record's line, which Transit can make larger than the body; readers take FRAME_LINE_MAX */
 #define IMPORT_TRANSIT_MAX (64u << 20) /* of a Transit body once it is JSON text, and */
 #define IMPORT_TRANSIT_TIMES 16u /* so many times its length (as if that were at least 1 MiB) */
-
-/* JSON types as error texts and heads name them. */
-enum jtype { J_ABSENT, J_OBJECT, J_ARRAY, J_STRING, J_INTEGER, J_BIGNUM, J_NUMBER, J_BOOLEAN, J_NULL, J_TIMESTAMP /* text that Transit says is a time */ };
-const char *jtype_name(enum jtype t);	   /* "JSONObject": as the documented errors say */
-const char *jtype_head_name(enum jtype t); /* "object": as the head's types say */
-enum jtype jtype_of(enum jscan_token t, const struct jscan *s);
+#define IMPORT_STEPS_MAX 64000000u /* of a request's schema, over all of its records: a second or two */
 
 struct field {
 	struct str raw;	 /* the key as it was first sent, with quotes */
@@ -41,6 +37,8 @@ struct field {
 	uint32_t present, filled; /* records kept that have it; and not as null */
 	uint32_t longest; /* bytes of its longest value */
 	uint16_t mask;	 /* 1 << enum jtype: already in kinds */
+	struct jfield rule; /* of the schema, once ruled; until then it accepts nothing */
+	bool ruled;
 	uint8_t kinds[8], n_kinds;
 };
 
@@ -56,7 +54,10 @@ struct group {
 	struct str *keys;	 /* the same, unescaped */
 	size_t n_keys;
 	struct str schema;	 /* minified, or null */
-	const struct schema *rules;
+	struct jschema *rules;	 /* NULL: none, or all is allowed */
+	const char *schema_error;
+	bool plain;		 /* fields may be judged one by one */
+	size_t n_required;
 	int64_t table_version;
 	struct str raw_table, raw_keys; /* as the last message sent them: the usual case is found without unescaping */
 	uint32_t first, next;	 /* groups of the same table: the first, the next one */
@@ -97,6 +98,7 @@ struct intake {
 	struct seen *seen;
 	size_t n_seen, cap_seen;
 	uint32_t serial;
+	uint64_t steps; /* of schemas, left for this request */
 	bool duplicates; /* the record being read has dropped fields */
 	struct buf head, frame, key, violations;
 	unsigned n_violations;

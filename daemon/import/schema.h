@@ -1,6 +1,6 @@
 /*
- * schema.h - the JSON schema that comes with a batch request: checked once per distinct text and kept in a small cache of the http thread (clients send
- * it with every request). Here: its structure, the names of types, and `required`.
+ * schema.h - the JSON schema that comes with a batch request: compiled once per distinct text (jschema.h) and kept in a small cache of the http thread
+ * (clients send it with every request).
  */
 #ifndef STITCH_IMPORT_SCHEMA_H
 #define STITCH_IMPORT_SCHEMA_H
@@ -9,12 +9,12 @@
 #include "buf.h"
 #include "str.h"
 
+struct jschema;
 struct schema {
 	struct buf text;     /* as sent */
 	struct buf minified;
-	struct str *required; /* unescaped names, owned */
-	size_t n_required;
-	char *error;	     /* "unknown type: [T]", or NULL */
+	struct jschema *rules; /* NULL: see error */
+	char *error;	       /* "unknown type: [T]", or NULL */
 };
 struct schema_cache;
 struct schema_cache *schema_cache_new(void) MUST_CHECK;

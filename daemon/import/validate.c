@@ -5,6 +5,7 @@
 #include "daemon/import/decode.h"
 
 #define VIOLATIONS_MAX 10u /* told; more are counted */
+#define RECORD_STEPS 1000000u /* a schema may take so many for one record */
 
 void violation(struct intake *b, const char *fmt, ...)
 {
@@ -227,14 +228,63 @@ void validate_message(struct intake *b, size_t n, enum jtype type, const struct 
 
 /* --- a record --- */
 
+static int refuse_record(struct intake *b, struct group *g, size_t n, uint64_t *steps, struct refusal *r)
+{
+	struct buf why = BUF_INIT;
+
+	if (jschema_check(g->rules, buf_str(&b->data), steps, &why)) {
+		buf_free(&why);
+		return 0;
+	}
+	refuse_error(r, 400, "Record %zu did not conform to schema: %s", n, buf_cstr(&why));
+	buf_free(&why);
+	return -1;
+}
+
+static void find_rule(const struct group *g, struct field *f)
+{
+	f->rule = jschema_field(g->rules, f->name);
+	f->ruled = true;
+}
+
+/* Does it conform, by a look at its fields? They are judged one by one, most of them by their kind alone. */
+static bool fields_conform(struct intake *b, struct group *g, uint64_t *steps)
+{
+	size_t required = 0;
+
+	for (size_t i = 0; i < b->n_seen; i++) {
+		const struct seen *s = &b->seen[i];
+		struct field *f = &g->fields[s->field];
+
+		if (s->dropped)
+			continue;
+		if (!f->ruled)
+			find_rule(g, f);
+		required += f->rule.required;
+		if (!(f->rule.accepts >> s->type & 1) &&
+			!jschema_field_check(g->rules, f->rule.node, str_mem(b->data.data + s->value, s->at + s->len - s->value), steps))
+			return false;
+	}
+	return required == g->n_required;
+}
+
+static int conform(struct intake *b, struct group *g, size_t n, struct refusal *r)
+{
+	uint64_t steps = MIN(b->steps, RECORD_STEPS), before = steps;
+	int rc = 0;
+
+	if (!g->plain || !fields_conform(b, g, &steps))
+		rc = refuse_record(b, g, n, &steps, r);
+	b->steps -= before - steps;
+	return rc;
+}
+
 int validate_record(struct intake *b, struct group *g, size_t n, struct refusal *r)
 {
 	struct str value;
 
-	for (size_t i = 0; g->rules && i < g->rules->n_required; i++)
-		if (record_field(b, g, g->rules->required[i], &value) == J_ABSENT)
-			return refuse_error(r, 400, "Record %zu did not conform to schema: #: required key [%.200s] not found", n,
-				g->rules->required[i].ptr);
+	if (g->rules && conform(b, g, n, r))
+		return -1;
 	for (size_t i = 0; i < g->n_keys; i++) {
 		enum jtype t = record_field(b, g, g->keys[i], &value);
 
@@ -246,15 +296,33 @@ int validate_record(struct intake *b, struct group *g, size_t n, struct refusal 
 	return 0;
 }
 
+/* The same by what was counted of the fields of all records. */
+static bool counts_conform(const struct group *g)
+{
+	size_t required = 0;
+
+	if (!g->plain)
+		return !g->records;
+	for (size_t i = 0; i < g->n_fields; i++) {
+		const struct field *f = &g->fields[i];
+		struct jfield rule = jschema_field(g->rules, f->name);
+		unsigned kinds = f->mask | (f->present > f->filled ? 1u << J_NULL : 0);
+
+		if (kinds & ~(unsigned)rule.accepts)
+			return false;
+		if (rule.required && f->present != g->records)
+			return false;
+		required += rule.required;
+	}
+	return required == g->n_required || !g->records;
+}
+
 bool validate_counts(const struct group *g)
 {
 	const struct field *f;
 
-	for (size_t i = 0; g->rules && i < g->rules->n_required; i++) {
-		f = group_field(g, g->rules->required[i]);
-		if (!f || f->present != g->records)
-			return false;
-	}
+	if (g->rules && !counts_conform(g))
+		return false;
 	for (size_t i = 0; i < g->n_keys; i++) {
 		f = group_field(g, g->keys[i]);
 		if (!f || f->filled != g->records || f->longest > IMPORT_KEY_CHARS_MAX)
