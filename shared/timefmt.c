@@ -63,7 +63,10 @@ static int take(struct str *s, unsigned n, unsigned *out)
 
 static bool take_char(struct str *s, const char *one_of)
 {
-	if (!s->len || !s->ptr[0] || !strchr(one_of, s->ptr[0]))
+	/* few to choose from, and read for every time of every record: not worth a call */
+	while (*one_of && (!s->len || *one_of != s->ptr[0]))
+		one_of++;
+	if (!*one_of)
 		return false;
 	*s = str_mem(s->ptr + 1, s->len - 1);
 	return true;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "daemon/core/crashpoint.h"
@@ -150,6 +151,7 @@ static void *spare_run(void *arg)
 	unsigned failed = 0;
 
 	log_context("spare");
+	prctl(PR_SET_NAME, "spare");
 	pthread_mutex_lock(&l->lock);
 	while (!l->stopping) {
 		int64_t rest = 0, until;
