@@ -157,6 +157,7 @@ static int start_door(struct app *a, struct err *e)
 		.reserve_bytes = a->reserve,
 		.state_dir = c->state_dir,
 		.run_id = a->run_id,
+		.seal = a->seal,
 	};
 	int rc = -1;
 

@@ -26,7 +26,8 @@ static const char *const destinations_to_come[] = {"redshift", "snowflake", "big
 
 static const struct kind sources[] = {
 	{"import", {{NULL, 0}}},
-	{"webhook", {{"key", 0}, {"table_field", 0}, {"signature_header", 0}, {"signature_algorithm", 0}, {"secret", SECRET}, {"form", 0}}},
+	{"webhook", {{"key", 0}, {"table_field", 0}, {"signature_header", 0}, {"signature_algorithm", 0}, {"secret", SECRET}, {"secret_old", SECRET},
+			    {"form", 0}}},
 };
 static const char *const sources_to_come[] = {"singer", "file", "postgres", "http"};
 
@@ -84,6 +85,32 @@ static int check(const struct kind *k, const char *what, json_t *settings, bool 
 	return 0;
 }
 
+static bool one_of(const char *v, const char *const *list)
+{
+	while (*list && strcmp(v, *list) != 0)
+		list++;
+	return *list != NULL;
+}
+
+/* Values that the door relies on (import/rules.c). */
+static int check_source_values(json_t *settings, struct err *e)
+{
+	static const char *const algorithms[] = {"sha256", "sha1", NULL};
+	const char *key = json_string_value(json_object_get(settings, "key")), *form = json_string_value(json_object_get(settings, "form"));
+	const char *algorithm = json_string_value(json_object_get(settings, "signature_algorithm"));
+	const char *header = json_string_value(json_object_get(settings, "signature_header")), *secret = json_string_value(json_object_get(settings, "secret"));
+
+	if (key && strlen(key) > 50)
+		return err_set(e, ERR_INVALID, "key names a field of the records, in at most 50 characters");
+	if (form && *form && strcmp(form, "fields") != 0 && (strncmp(form, "json:", 5) != 0 || !form[5]))
+		return err_set(e, ERR_INVALID, "form is \"fields\" (each field is a column) or \"json:NAME\" (the field NAME holds JSON), not \"%s\"", form);
+	if (algorithm && *algorithm && !one_of(algorithm, algorithms))
+		return err_set(e, ERR_INVALID, "signature_algorithm is sha256 or sha1, not \"%s\"", algorithm);
+	if ((header && *header) != (secret && *secret))
+		return err_set(e, ERR_INVALID, "signature_header and secret belong together: one says where the signature is, the other what it is made with");
+	return 0;
+}
+
 int kind_check_source(const char *kind, json_t *settings, struct err *e)
 {
 	const struct kind *k = kind_of(kind, true);
@@ -93,7 +120,7 @@ int kind_check_source(const char *kind, json_t *settings, struct err *e)
 			return err_set(e, ERR_INVALID, "this build has no source of kind %s", kind);
 	if (!k)
 		return err_set(e, ERR_INVALID, "there is no kind of source \"%s\" (import, webhook)", kind);
-	return check(k, "source", settings, true, e);
+	return check(k, "source", settings, true, e) || check_source_values(settings, e) ? -1 : 0;
 }
 
 int kind_check_destination(const char *kind, json_t *settings, bool whole, struct err *e)

@@ -297,7 +297,7 @@ json_t *method_token_create(struct control_call *c, struct err *e)
 	struct source_row row = {.id = 0};
 	struct token_arg a = {.source_id = 0};
 	struct control_act act = {.run = run_token_create, .arg = &a};
-	char token[48];
+	char token[48], url[160];
 	json_t *v = NULL;
 
 	if (db_source_get(c->db, param_str(c, "source"), &row, e))
@@ -305,8 +305,14 @@ json_t *method_token_create(struct control_call *c, struct err *e)
 	a.source_id = row.id;
 	act.object = row.name;
 	new_token(token, a.hash, a.hint);
-	if (!control_do(c, &act, e))
+	if (!control_do(c, &act, e)) {
 		v = json_pack("{s:I, s:s, s:s, s:s}", "id", (json_int_t)a.token_id, "source", row.name, "hint", a.hint, "token", token);
+		if (strcmp(row.kind, "webhook") == 0) {
+			snprintf(url, sizeof(url), "/v2/webhook/%" PRId64 "/%s", row.client_id, token);
+			json_object_set_new(v, "url_path", json_string(url));
+			explicit_bzero(url, sizeof(url));
+		}
+	}
 	explicit_bzero(token, sizeof(token));
 	source_row_free(&row);
 	return v;

@@ -16,29 +16,40 @@
 struct entry {
 	bool used, inactive;
 	unsigned char hash[32];
-	int64_t source_id, client_id;
+	struct source_rules *rules;
 	int64_t paused_until; /* 0: not paused; NEVER: until resumed */
 };
 
 struct auth {
 	struct state *state;
+	const struct seal *seal;
 	struct db *db;
 	uint64_t version;
 	struct entry known[KNOWN], unknown[UNKNOWN];
 };
 
-struct auth *auth_new(struct state *s)
+struct auth *auth_new(struct state *s, const struct seal *seal)
 {
 	struct auth *a = xcalloc(1, sizeof(*a));
 
 	a->state = s;
+	a->seal = seal;
 	return a;
+}
+
+static void forget(struct auth *a)
+{
+	for (size_t i = 0; i < KNOWN; i++)
+		rules_free(a->known[i].rules);
+	memset(a->known, 0, sizeof(a->known));
+	memset(a->unknown, 0, sizeof(a->unknown));
 }
 
 void auth_free(struct auth *a)
 {
 	if (!a)
 		return;
+	forget(a);
 	if (a->db)
 		state_reader_close(a->db);
 	free(a);
@@ -70,7 +81,7 @@ static int look_at_pauses(struct db *db, struct entry *e, struct err *err)
 	if (db_pause_list(db, &rows, &n, err))
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (rows[i].kind == PAUSE_SOURCE && rows[i].object_id == e->source_id)
+		if (rows[i].kind == PAUSE_SOURCE && rows[i].object_id == e->rules->source_id)
 			e->paused_until = rows[i].until ? rows[i].until : NEVER;
 	pause_list_free(rows, n);
 	return 0;
@@ -79,6 +90,7 @@ static int look_at_pauses(struct db *db, struct entry *e, struct err *err)
 static int look_up(struct auth *a, struct entry *e, struct err *err)
 {
 	struct source_row s = {.id = 0};
+	int rc;
 
 	if (!a->db)
 		a->db = state_reader(a->state, err);
@@ -86,11 +98,10 @@ static int look_up(struct auth *a, struct entry *e, struct err *err)
 		return -1;
 	if (db_token_find(a->db, e->hash, &s, err))
 		return -1;
-	e->source_id = s.id;
-	e->client_id = s.client_id;
+	rc = rules_new(&s, a->seal, &e->rules, err);
 	e->inactive = s.deleted != 0;
 	source_row_free(&s);
-	return look_at_pauses(a->db, e, err);
+	return rc || look_at_pauses(a->db, e, err) ? -1 : 0;
 }
 
 static int not_authorized(struct refusal *r)
@@ -98,7 +109,7 @@ static int not_authorized(struct refusal *r)
 	return refuse_json(r, 401, "{\"message\":\"Not Authorized\"}");
 }
 
-int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *client_id, struct refusal *r)
+int auth_check(struct auth *a, struct str token, bool webhook, struct source_rules **rules, struct refusal *r)
 {
 	uint64_t version = state_config_version(a->state);
 	struct entry fresh = {.used = true}, *e;
@@ -107,8 +118,7 @@ int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *cl
 	if (!token.len)
 		return not_authorized(r);
 	if (version != a->version) {
-		memset(a->known, 0, sizeof(a->known));
-		memset(a->unknown, 0, sizeof(a->unknown));
+		forget(a);
 		a->version = version;
 	}
 	seal_hash_token(token, fresh.hash);
@@ -117,6 +127,8 @@ int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *cl
 		if (holds(slot(a->unknown, UNKNOWN, fresh.hash), fresh.hash))
 			return not_authorized(r);
 		if (look_up(a, &fresh, &err)) {
+			rules_free(fresh.rules);
+			fresh.rules = NULL;
 			if (err.code == ERR_NOT_FOUND) {
 				*slot(a->unknown, UNKNOWN, fresh.hash) = fresh;
 				return not_authorized(r);
@@ -124,11 +136,13 @@ int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *cl
 			log_warn("a token cannot be looked up: %s", err.text);
 			return refuse_busy(r, "Tokens cannot be checked now");
 		}
+		rules_free(e->rules);
 		*e = fresh;
 	}
-	if (e->inactive || e->paused_until > now_get().real)
+	if (e->rules->webhook != webhook)
+		return not_authorized(r);
+	if (e->inactive || (e->paused_until > now_get().real && !e->rules->hold))
 		return refuse_json(r, 401, "{\"error\":\"Forbidden\",\"errors\":{\"error\":\"Connection is not active.\"}}");
-	*source_id = e->source_id;
-	*client_id = e->client_id;
+	*rules = rules_use(e->rules);
 	return 0;
 }

@@ -5,11 +5,13 @@
 #define STITCH_IMPORT_AUTH_H
 
 #include "daemon/import/refusal.h"
+#include "daemon/import/rules.h"
 #include "daemon/state/state.h"
 
 struct auth;
-struct auth *auth_new(struct state *s) MUST_CHECK;
+struct auth *auth_new(struct state *s, const struct seal *seal) MUST_CHECK;
 void auth_free(struct auth *a);
-int auth_check(struct auth *a, struct str token, int64_t *source_id, int64_t *client_id, struct refusal *r) MUST_CHECK;
+/* *rules: the caller's, to be freed. webhook: the token must be one of a webhook's address, which opens nothing else. */
+int auth_check(struct auth *a, struct str token, bool webhook, struct source_rules **rules, struct refusal *r) MUST_CHECK;
 
 #endif

@@ -64,7 +64,7 @@ static int start_worker(struct import *im, struct worker *w, struct err *e)
 	SLIST_INIT(&w->free);
 	random_bytes(&w->id_prefix, sizeof(w->id_prefix));
 	w->intake = intake_new();
-	w->auth = auth_new(im->state);
+	w->auth = auth_new(im->state, im->c.seal);
 	w->mhd = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
 		0, NULL, NULL, request_on, w, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)IMPORT_POOL,
 		MHD_OPTION_CONNECTION_TIMEOUT, seconds, MHD_OPTION_CONNECTION_LIMIT, im->c.connections_max + 16, MHD_OPTION_NOTIFY_COMPLETED,

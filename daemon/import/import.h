@@ -8,6 +8,7 @@
 #include "daemon/queue/queue.h"
 #include "daemon/state/state.h"
 
+struct seal;
 struct import_config {
 	const char *listen;	  /* "127.0.0.1:8080", "[::1]:0", "*:8080" */
 	const char *port_file;	  /* STATE_DIR/http.port is written with the port that was taken */
@@ -19,6 +20,7 @@ struct import_config {
 	uint64_t reserve_bytes;	  /* free disk below this: 503 */
 	const char *state_dir;
 	const char *run_id;
+	const struct seal *seal; /* of the sources' secrets */
 };
 struct import;
 struct import *import_new(const struct import_config *c, struct queue *q, struct state *state, struct err *e) MUST_CHECK;

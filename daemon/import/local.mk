@@ -3,6 +3,9 @@ libdaemon_a_SOURCES += daemon/import/import.h daemon/import/import_priv.h daemon
 	daemon/import/auth.h daemon/import/auth.c \
 	daemon/import/coding.h daemon/import/coding.c \
 	daemon/import/intake.h daemon/import/intake.c \
+	daemon/import/rules.h daemon/import/rules.c \
+	daemon/import/signature.h daemon/import/signature.c \
+	daemon/import/webhook.h daemon/import/webhook.c \
 	daemon/import/keyed.h daemon/import/keyed.c \
 	daemon/import/decode.h daemon/import/decode.c daemon/import/decode_push.c daemon/import/encode.c \
 	daemon/import/health.c daemon/import/put.c daemon/import/receipt.h daemon/import/receipt.c daemon/import/refusal.h daemon/import/refusal.c \

@@ -7,6 +7,8 @@
 #include "daemon/core/metrics.h"
 #include "daemon/import/import_priv.h"
 #include "daemon/import/receipt.h"
+#include "daemon/import/signature.h"
+#include "daemon/import/webhook.h"
 #include "xalloc.h"
 
 #define KEEP_JOBS 64u
@@ -118,22 +120,50 @@ static void put_done(struct queue_put *p)
 	atomic_fetch_sub(&im->puts, 1);
 }
 
-/* The time of receipt, which must not fall from one record of the queue to the next even if the clock is set back. */
-static int64_t received_now(struct import *im)
+/* The time of receipt, which must not fall from one record of the queue to the next even if the clock is set back. With sequences: the last of so many
+ * that are now this caller's, each above all given before; after a restart they go on above what the queue holds, since they are times of receipt. */
+static int64_t received_now(struct import *im, uint64_t sequences)
 {
-	int64_t now = now_get().real, last = atomic_load(&im->last_received);
+	int64_t now = now_get().real, last = atomic_load(&im->last_received), next;
 
 	do {
-		if (now <= last)
+		if (!sequences && now <= last)
 			return last;
-	} while (!atomic_compare_exchange_weak(&im->last_received, &last, now));
-	return now;
+		next = sequences ? MAX(now, last + 1) + (int64_t)sequences - 1 : now;
+	} while (!atomic_compare_exchange_weak(&im->last_received, &last, next));
+	return next;
 }
 
-static int decode(struct request *r, struct intake *b)
+static int decode_webhook(struct request *r, struct intake *b, int64_t *received_at)
+{
+	const struct source_rules *rules = r->rules;
+	struct buf json = BUF_INIT;
+	uint64_t n;
+	int rc;
+
+	if (rules->signature_header &&
+		!signature_good(rules->sha1, rules->secrets, ARRAY_LEN(rules->secrets), route_header(r, rules->signature_header), buf_str(&r->body)))
+		return refuse_status(&r->refusal, 401, "The signature is missing or wrong");
+	if (rules->form) {
+		rc = webhook_form(buf_str(&r->body), rules->form, &json, &r->refusal);
+		buf_free(&r->body);
+		r->body = json;
+		if (rc)
+			return -1;
+	}
+	if (webhook_count(buf_str(&r->body), &n, &r->refusal))
+		return -1;
+	*received_at = received_now(r->w->im, n);
+	return webhook_decode(b, buf_str(&r->body), rules, *received_at - (int64_t)n + 1, &r->refusal);
+}
+
+static int decode(struct request *r, struct intake *b, int64_t *received_at)
 {
 	struct str body = buf_str(&r->body);
 
+	if (r->route == ROUTE_WEBHOOK)
+		return decode_webhook(r, b, received_at);
+	*received_at = received_now(r->w->im, 0);
 	if (r->route != ROUTE_PUSH)
 		return decode_batch(b, body, &r->refusal);
 	if (!r->transit)
@@ -160,9 +190,8 @@ static int prepare(struct request *r, struct job *j)
 	struct intake *b = r->w->intake;
 	struct encode_request q = {.source_id = (uint32_t)r->source_id,
 		.request_id = str_mem(r->request_id, r->request_id_len),
-		.keyed = r->keyed,
-		.received_at = received_now(r->w->im)};
-	int rc = decode(r, b) || encode_batch(b, &q, &j->put, &r->refusal) ? -1 : 0;
+		.keyed = r->keyed};
+	int rc = decode(r, b, &q.received_at) || encode_batch(b, &q, &j->put, &r->refusal) ? -1 : 0;
 
 	if (!rc)
 		r->records = count_records(b);

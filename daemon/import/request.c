@@ -74,6 +74,8 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **slot, enum 
 	*slot = NULL;
 	assert(!r->job); /* a connection that sleeps does not end */
 	room_release(r, 0);
+	rules_free(r->rules);
+	r->rules = NULL;
 	if (r->conn)
 		atomic_store(&r->conn->idle_since, now_get().mono);
 	if (w->n_free == KEEP_REQUESTS) {
@@ -132,7 +134,7 @@ static void count(const struct request *r, unsigned status)
 
 static enum MHD_Result answer(struct request *r)
 {
-	bool post = r->route == ROUTE_BATCH || r->route == ROUTE_PUSH;
+	bool post = route_stores(r);
 	unsigned status = r->refusal.status ? r->refusal.status : post ? 201 : 200;
 	struct buf *body = r->refusal.status ? &r->refusal.body : &r->good;
 	struct MHD_Response *resp = MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_COPY);
@@ -189,7 +191,7 @@ static enum MHD_Result begin(struct request *r, const char *url, const char *met
 		r->close = true; /* the body will not come, or is too long to wait for */
 		return answer(r);
 	}
-	if (r->refusal.status || (r->route != ROUTE_BATCH && r->route != ROUTE_PUSH)) {
+	if (r->refusal.status || !route_stores(r)) {
 		drop_body(r);
 		return MHD_YES;
 	}
@@ -256,7 +258,7 @@ static enum MHD_Result body_end(struct request *r)
 	}
 	if (r->state == R_BODY)
 		return put_request(r) ? MHD_YES : answer(r);
-	if (!r->refusal.status && (r->route == ROUTE_BATCH || r->route == ROUTE_PUSH))
+	if (!r->refusal.status && route_stores(r))
 		refuse_status(&r->refusal, 413, "Request rejected: request size (%" PRIu64 " bytes) exceeds the maximum", r->taken);
 	if (!r->refusal.status)
 		health_answer(r);

@@ -11,11 +11,12 @@
 #include "daemon/import/import.h"
 #include "daemon/import/intake.h"
 #include "daemon/import/keyed.h"
+#include "daemon/import/rules.h"
 
 #define IMPORT_DRAIN_BYTES (64u << 20) /* of a refused body are read and dropped, */
 #define IMPORT_DRAIN_TIME (10 * NSEC_PER_SEC) /* for this long */
 
-enum route { ROUTE_NONE, ROUTE_STATUS, ROUTE_BATCH, ROUTE_PUSH, ROUTE_HEALTH, ROUTE_READY, ROUTE_METRICS };
+enum route { ROUTE_NONE, ROUTE_STATUS, ROUTE_BATCH, ROUTE_PUSH, ROUTE_WEBHOOK, ROUTE_HEALTH, ROUTE_READY, ROUTE_METRICS };
 
 enum request_state {
 	R_BODY = 1, /* pieces of the body are kept */
@@ -45,6 +46,9 @@ struct request {
 	enum coding_kind packed;   /* how the body comes */
 	struct coding *coding;	   /* while it is unpacked */
 	struct buf body;
+	struct source_rules *rules; /* of its source, once the token is known; its own use */
+	struct str path_token;	   /* of a webhook's address */
+	int64_t path_client;
 	int64_t source_id, client_id;
 	char request_id[FRAME_REQUEST_ID_MAX + 1];
 	size_t request_id_len;
@@ -90,6 +94,8 @@ void put_free_all(struct import *im);
 /* route.c */
 enum route route_find(const char *url, const char *method, struct request *r);
 bool route_framing(struct request *r, const char *method, const char *version); /* false: refused; the body's length is not to be believed */
+bool route_stores(const struct request *r); /* one that brings records */
+struct str route_header(const struct request *r, const char *name); /* STR_NULL: not there */
 void route_check(struct request *r); /* token, type, size: the verdict before the body */
 /* health.c */
 void health_answer(struct request *r);

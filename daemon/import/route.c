@@ -18,8 +18,28 @@ static const struct {
 	{"/metrics", ROUTE_METRICS, false},
 };
 
+#define WEBHOOK "/v2/webhook/"
+
+/* /v2/webhook/CLIENT_ID/TOKEN */
+static bool webhook_address(struct request *r, const char *url)
+{
+	const char *id = url + strlen(WEBHOOK), *slash = strchr(id, '/');
+
+	if (!slash || str_to_i64(str_mem(id, (size_t)(slash - id)), &r->path_client))
+		return false;
+	r->path_token = str_c(slash + 1);
+	return r->path_token.len > 0;
+}
+
 enum route route_find(const char *url, const char *method, struct request *r)
 {
+	if (strncmp(url, WEBHOOK, strlen(WEBHOOK)) == 0 && webhook_address(r, url)) {
+		if (strcmp(method, "POST") == 0)
+			return ROUTE_WEBHOOK;
+		r->allow = "POST";
+		refuse_status(&r->refusal, 405, "Method not allowed.");
+		return ROUTE_NONE;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		const char *allowed = routes[i].post ? "POST" : "GET";
 
@@ -33,6 +53,11 @@ enum route route_find(const char *url, const char *method, struct request *r)
 	}
 	refuse_status(&r->refusal, 404, "Not found.");
 	return ROUTE_NONE;
+}
+
+bool route_stores(const struct request *r)
+{
+	return r->route == ROUTE_BATCH || r->route == ROUTE_PUSH || r->route == ROUTE_WEBHOOK;
 }
 
 struct heads {
@@ -83,7 +108,7 @@ bool route_framing(struct request *r, const char *method, const char *version)
 	return true;
 }
 
-static struct str header(const struct request *r, const char *name)
+struct str route_header(const struct request *r, const char *name)
 {
 	const char *value = NULL;
 	size_t len = 0;
@@ -104,21 +129,24 @@ static struct str bearer(struct str value)
 
 static void check_type(struct request *r)
 {
-	struct str type = header(r, "Content-Type"), coding = header(r, "Content-Encoding");
+	struct str type = route_header(r, "Content-Type"), coding = route_header(r, "Content-Encoding");
 	const char *semicolon = type.len ? memchr(type.ptr, ';', type.len) : NULL;
 
 	if (semicolon)
 		type = str_trim(str_mem(type.ptr, (size_t)(semicolon - type.ptr)));
 	r->transit = r->route == ROUTE_PUSH && str_ieq(type, STR("application/transit+json"));
-	if (!r->transit && !str_ieq(type, STR("application/json"))) {
+	if (r->route == ROUTE_WEBHOOK && r->rules->form) {
+		if (!str_ieq(type, STR("application/x-www-form-urlencoded")))
+			refuse_status(&r->refusal, 415, "Content-Type must be application/x-www-form-urlencoded, as the source's setting form says");
+	} else if (!r->transit && !str_ieq(type, STR("application/json"))) {
 		if (r->route == ROUTE_PUSH)
 			refuse_status(&r->refusal, 415, "Unsupported content-type %.*s. Please send application/json or application/transit+json",
 				(int)MIN(type.len, 200), type.len ? type.ptr : "");
 		else
 			refuse_status(&r->refusal, 415, "Content-Type must be application/json");
-	} else if (coding_find(coding, &r->packed)) {
-		refuse_status(&r->refusal, 415, "Content-Encoding %.*s is not supported (gzip and zstd are)", (int)MIN(coding.len, 200), coding.ptr);
 	}
+	if (!r->refusal.status && coding_find(coding, &r->packed))
+		refuse_status(&r->refusal, 415, "Content-Encoding %.*s is not supported (gzip and zstd are)", (int)MIN(coding.len, 200), coding.ptr);
 }
 
 /* Their key, or one of ours: in the queue a request is known by (source, id). */
@@ -132,7 +160,7 @@ static void choose_id(struct request *r)
 	if (MHD_lookup_connection_value_n(r->mhd, MHD_HEADER_KIND, "Idempotency-Key", strlen("Idempotency-Key"), &value, &len) == MHD_YES) {
 		bool good;
 
-		key = header(r, "Idempotency-Key");
+		key = route_header(r, "Idempotency-Key");
 		good = key.len >= 1 && key.len <= FRAME_REQUEST_ID_MAX;
 
 		for (size_t i = 0; good && i < key.len; i++)
@@ -151,13 +179,20 @@ static void choose_id(struct request *r)
 
 void route_check(struct request *r)
 {
+	bool webhook = r->route == ROUTE_WEBHOOK;
 	struct import *im = r->w->im;
 	struct err why = ERR_INIT;
 
-	if (r->route != ROUTE_BATCH && r->route != ROUTE_PUSH)
+	if (!route_stores(r))
 		return;
-	if (auth_check(r->w->auth, bearer(header(r, "Authorization")), &r->source_id, &r->client_id, &r->refusal))
+	if (auth_check(r->w->auth, webhook ? r->path_token : bearer(route_header(r, "Authorization")), webhook, &r->rules, &r->refusal))
 		return;
+	r->source_id = r->rules->source_id;
+	r->client_id = r->rules->client_id;
+	if (webhook && r->path_client != r->client_id) {
+		refuse_json(&r->refusal, 401, "{\"message\":\"Not Authorized\"}");
+		return;
+	}
 	check_type(r);
 	if (r->length != UINT64_MAX && r->length > im->c.body_max)
 		refuse_status(&r->refusal, 413, "Request rejected: request size (%" PRIu64 " bytes) exceeds the maximum", r->length);

@@ -65,6 +65,17 @@ t_fuzz_transit_LDADD = $(SHARED_TEST_LIBS)
 t_fuzz_transit_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
+FUZZ_TARGETS += webhook
+check_PROGRAMS += t/fuzz/webhook.tap
+t_fuzz_webhook_tap_SOURCES = t/fuzz/replay.c t/fuzz/webhook.c
+t_fuzz_webhook_tap_LDADD = $(DAEMON_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/webhook
+t_fuzz_webhook_SOURCES = t/fuzz/webhook.c
+t_fuzz_webhook_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_webhook_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 FUZZ_TARGETS += rpc
 check_PROGRAMS += t/fuzz/rpc.tap
 t_fuzz_rpc_tap_SOURCES = t/fuzz/replay.c t/fuzz/rpc.c

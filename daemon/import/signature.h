@@ -1,0 +1,14 @@
+/*
+ * signature.h - is a body signed with one of these secrets (HMAC)? The header may have "sha256=" or "sha1=" before the signature, which is hex or base64. An
+ * empty secret signs nothing. Compared in constant time. Pure; any thread.
+ */
+#ifndef STITCH_IMPORT_SIGNATURE_H
+#define STITCH_IMPORT_SIGNATURE_H
+
+#include "base.h"
+#include "buf.h"
+#include "str.h"
+
+bool signature_good(bool sha1, const struct buf *secrets, size_t n_secrets, struct str header, struct str body);
+
+#endif
