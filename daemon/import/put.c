@@ -164,7 +164,7 @@ static int decode(struct request *r, struct intake *b, int64_t *received_at)
 	if (r->route == ROUTE_WEBHOOK)
 		return decode_webhook(r, b, received_at);
 	*received_at = received_now(r->w->im, 0);
-	if (r->route != ROUTE_PUSH)
+	if (r->route == ROUTE_BATCH)
 		return decode_batch(b, body, &r->refusal);
 	if (!r->transit)
 		return decode_push(b, body, r->client_id, &r->refusal);
@@ -228,6 +228,11 @@ bool put_request(struct request *r)
 	if (v != KEY_GO || prepare_and_release(r, j)) {
 		job_over(j, "");
 		return v == KEY_WAITS;
+	}
+	if (r->route == ROUTE_VALIDATE) {
+		buf_adds(&r->good, "{\"status\":\"OK\",\"message\":\"Batch is valid!\"}");
+		job_over(j, "");
+		return false;
 	}
 	CRASHPOINT("door-parsed");
 	request_wait(r);

@@ -143,6 +143,8 @@ static enum MHD_Result answer(struct request *r)
 
 	if (!resp)
 		return MHD_NO;
+	if (status == 503 && r->route == ROUTE_VALIDATE)
+		status = 504; /* 503 says that it may have been stored; this never is */
 	MHD_add_response_header(resp, "Content-Type", r->content_type && !r->refusal.status ? r->content_type : "application/json");
 	if (r->allow)
 		MHD_add_response_header(resp, "Allow", r->allow);
@@ -191,7 +193,7 @@ static enum MHD_Result begin(struct request *r, const char *url, const char *met
 		r->close = true; /* the body will not come, or is too long to wait for */
 		return answer(r);
 	}
-	if (r->refusal.status || !route_stores(r)) {
+	if (r->refusal.status || !route_has_body(r)) {
 		drop_body(r);
 		return MHD_YES;
 	}
@@ -258,7 +260,7 @@ static enum MHD_Result body_end(struct request *r)
 	}
 	if (r->state == R_BODY)
 		return put_request(r) ? MHD_YES : answer(r);
-	if (!r->refusal.status && route_stores(r))
+	if (!r->refusal.status && route_has_body(r))
 		refuse_status(&r->refusal, 413, "Request rejected: request size (%" PRIu64 " bytes) exceeds the maximum", r->taken);
 	if (!r->refusal.status)
 		health_answer(r);

@@ -16,7 +16,7 @@
 #define IMPORT_DRAIN_BYTES (64u << 20) /* of a refused body are read and dropped, */
 #define IMPORT_DRAIN_TIME (10 * NSEC_PER_SEC) /* for this long */
 
-enum route { ROUTE_NONE, ROUTE_STATUS, ROUTE_BATCH, ROUTE_PUSH, ROUTE_WEBHOOK, ROUTE_HEALTH, ROUTE_READY, ROUTE_METRICS };
+enum route { ROUTE_NONE, ROUTE_STATUS, ROUTE_BATCH, ROUTE_PUSH, ROUTE_WEBHOOK, ROUTE_VALIDATE, ROUTE_HEALTH, ROUTE_READY, ROUTE_METRICS };
 
 enum request_state {
 	R_BODY = 1, /* pieces of the body are kept */
@@ -88,13 +88,14 @@ bool room_grow(struct request *r, uint64_t need); /* false: no room for so much 
 void room_release(struct request *r, uint64_t keep); /* its body is gone; keep: bytes that stay counted, as the job's */
 void room_give(struct import *im, uint64_t n);
 /* put.c */
-bool put_request(struct request *r); /* the body is complete: suspended until the queue answers; false: refused */
+bool put_request(struct request *r); /* the body is complete: suspended until the queue answers; false: answered at once */
 void put_accepted(struct request *r, const struct queue_put *p); /* the body of its 201 */
 void put_free_all(struct import *im);
 /* route.c */
 enum route route_find(const char *url, const char *method, struct request *r);
 bool route_framing(struct request *r, const char *method, const char *version); /* false: refused; the body's length is not to be believed */
-bool route_stores(const struct request *r); /* one that brings records */
+bool route_stores(const struct request *r); /* one that brings records, or */
+bool route_has_body(const struct request *r); /* only asks about them */
 struct str route_header(const struct request *r, const char *name); /* STR_NULL: not there */
 void route_check(struct request *r); /* token, type, size: the verdict before the body */
 /* health.c */

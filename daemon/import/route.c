@@ -12,6 +12,7 @@ static const struct {
 } routes[] = {
 	{"/v2/import/batch", ROUTE_BATCH, true},
 	{"/v2/import/push", ROUTE_PUSH, true},
+	{"/v2/import/validate", ROUTE_VALIDATE, true},
 	{"/v2/import/status", ROUTE_STATUS, false},
 	{"/healthz", ROUTE_HEALTH, false},
 	{"/readyz", ROUTE_READY, false},
@@ -58,6 +59,11 @@ enum route route_find(const char *url, const char *method, struct request *r)
 bool route_stores(const struct request *r)
 {
 	return r->route == ROUTE_BATCH || r->route == ROUTE_PUSH || r->route == ROUTE_WEBHOOK;
+}
+
+bool route_has_body(const struct request *r)
+{
+	return route_stores(r) || r->route == ROUTE_VALIDATE;
 }
 
 struct heads {
@@ -134,12 +140,12 @@ static void check_type(struct request *r)
 
 	if (semicolon)
 		type = str_trim(str_mem(type.ptr, (size_t)(semicolon - type.ptr)));
-	r->transit = r->route == ROUTE_PUSH && str_ieq(type, STR("application/transit+json"));
+	r->transit = (r->route == ROUTE_PUSH || r->route == ROUTE_VALIDATE) && str_ieq(type, STR("application/transit+json"));
 	if (r->route == ROUTE_WEBHOOK && r->rules->form) {
 		if (!str_ieq(type, STR("application/x-www-form-urlencoded")))
 			refuse_status(&r->refusal, 415, "Content-Type must be application/x-www-form-urlencoded, as the source's setting form says");
 	} else if (!r->transit && !str_ieq(type, STR("application/json"))) {
-		if (r->route == ROUTE_PUSH)
+		if (r->route == ROUTE_PUSH || r->route == ROUTE_VALIDATE)
 			refuse_status(&r->refusal, 415, "Unsupported content-type %.*s. Please send application/json or application/transit+json",
 				(int)MIN(type.len, 200), type.len ? type.ptr : "");
 		else
@@ -183,7 +189,7 @@ void route_check(struct request *r)
 	struct import *im = r->w->im;
 	struct err why = ERR_INIT;
 
-	if (!route_stores(r))
+	if (!route_has_body(r))
 		return;
 	if (auth_check(r->w->auth, webhook ? r->path_token : bearer(route_header(r, "Authorization")), webhook, &r->rules, &r->refusal))
 		return;
@@ -197,6 +203,8 @@ void route_check(struct request *r)
 	if (r->length != UINT64_MAX && r->length > im->c.body_max)
 		refuse_status(&r->refusal, 413, "Request rejected: request size (%" PRIu64 " bytes) exceeds the maximum", r->length);
 	choose_id(r);
-	if (!r->refusal.status && import_shut(im, &why))
+	if (r->route == ROUTE_VALIDATE) /* it stores nothing, so no key is kept, and it does not matter whether the queue could */
+		r->keyed = false;
+	else if (!r->refusal.status && import_shut(im, &why))
 		refuse_busy(&r->refusal, "%s", why.text);
 }

@@ -117,6 +117,17 @@ endif
 
 # make fuzz SECONDS=20 TARGETS='jscan door': in a build with --enable-fuzzing each target runs so long; in any other one such a build is made in fuzz-build first
 TARGETS = $(FUZZ_TARGETS)
+FUZZ_TARGETS += jschema
+check_PROGRAMS += t/fuzz/jschema.tap
+t_fuzz_jschema_tap_SOURCES = t/fuzz/replay.c t/fuzz/jschema.c
+t_fuzz_jschema_tap_LDADD = $(DAEMON_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/jschema
+t_fuzz_jschema_SOURCES = t/fuzz/jschema.c
+t_fuzz_jschema_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_jschema_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 .PHONY: fuzz
 if FUZZING
 fuzz: $(FUZZ_TARGETS:%=t/fuzz/%)

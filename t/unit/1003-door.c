@@ -22,6 +22,7 @@
 #define BODY_MAX 65536u
 #define BATCH "/v2/import/batch"
 #define PUSH "/v2/import/push"
+#define VALIDATE "/v2/import/validate"
 #define ROW "{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":1}}"
 #define GOOD "{\"table_name\":\"t\",\"schema\":{},\"key_names\":[\"id\"],\"messages\":[" ROW "]}"
 
@@ -497,6 +498,9 @@ static void test_pressure(void)
 	http_post(&h, BATCH, "at_good", GOOD);
 	answers(&h, 503, ERROR_BODY("The spool is full"), "the door is shut");
 	ok(http_has(&h, "Retry-After: 7"), "Retry-After");
+	http_post(&h, VALIDATE, "at_good", "[{\"client_id\":1,\"table_name\":\"a\",\"sequence\":1,\"action\":\"upsert\",\"key_names\":[\"id\"],\"data\":{\"id\":1}}]");
+	answers(&h, 200, "{\"status\":\"OK\",\"message\":\"Batch is valid!\"}", "validate stores nothing, so it is never busy");
+	is_int(422, http_post(&h, VALIDATE, "at_good", "[{\"client_id\":1}]"), "and says what is wrong");
 	http_sayf(&h, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
 	is_int(503, http_hear(&h), "not ready");
 	http_sayf(&h, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
