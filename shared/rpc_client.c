@@ -55,6 +55,9 @@ char *rpc_client_path(const char *explicit_path)
 		return xstrdup(s);
 	if (runtime && *runtime)
 		return xasprintf("%s/control.sock", runtime);
+	/* where the systemd unit has it, else where a daemon without settings has it */
+	if (access("/run/stitch/control.sock", F_OK) == 0)
+		return xstrdup("/run/stitch/control.sock");
 	return xstrdup(LOCALSTATEDIR "/lib/stitch/control.sock");
 }
 

@@ -9,7 +9,8 @@
 
 struct rpc_client;
 
-/* The socket's path: explicit, $STITCH_SOCKET, $RUNTIME_DIRECTORY/control.sock, else LOCALSTATEDIR/lib/stitch/control.sock. Caller frees. */
+/* The socket's path: explicit, $STITCH_SOCKET, $RUNTIME_DIRECTORY/control.sock, /run/stitch/control.sock (the systemd unit's) if it is there, else
+ * LOCALSTATEDIR/lib/stitch/control.sock. Caller frees. */
 char *rpc_client_path(const char *explicit_path) MUST_CHECK;
 /* Connects and says system.hello. ERR_NOT_FOUND/ERR_IO: no daemon there. */
 struct rpc_client *rpc_client_open(const char *path, const char *program, int64_t timeout_ns, struct err *e) MUST_CHECK;

@@ -2,7 +2,7 @@
 check_PROGRAMS += t/unit/0001-base.tap
 t_unit_0001_base_tap_SOURCES = t/unit/0001-base.c
 t_unit_0001_base_tap_LDADD = $(SHARED_TEST_LIBS)
-dist_check_SCRIPTS += t/sh/t0900-house.t t/sh/t0901-shell.t t/sh/t0902-test-lib.t t/sh/t0910-man.t
+dist_check_SCRIPTS += t/sh/t0900-house.t t/sh/t0901-shell.t t/sh/t0902-test-lib.t t/sh/t0910-man.t t/sh/t0911-install.t
 check_PROGRAMS += t/unit/0070-loop.tap
 t_unit_0070_loop_tap_SOURCES = t/unit/0070-loop.c
 t_unit_0070_loop_tap_LDADD = $(SHARED_TEST_LIBS)

@@ -141,3 +141,5 @@ fuzz:
 	@$(MKDIR_P) fuzz-build && cd fuzz-build && { test -f Makefile || $(abs_top_srcdir)/configure -q --enable-fuzzing CC=clang CFLAGS='-g -O1'; }
 	@cd fuzz-build && $(MAKE) $(AM_MAKEFLAGS) -s fuzz
 endif
+clean-local:
+	rm -rf fuzz-build t/fuzz/found
