@@ -120,6 +120,31 @@ static int read_message(struct decode *d, struct group *g)
 	return 0;
 }
 
+#define REJECTS_TEXT (1u << 20) /* of the reasons; beyond it only the numbers are told */
+
+/* A message that was found bad, in a request that may be taken in part: told beside the answer, and the others go on. */
+static void set_aside(struct decode *d)
+{
+	struct intake *b = d->b;
+	struct refusal *r = d->r;
+
+	if (d->too_high || d->too_low)
+		refuse_error(r, 400, "sequence can not be %s", d->too_high ? "above 9223372036854775807" : "below -9223372036854775808");
+	else if (violations_refuse(b, r) == 0 && !r->status)
+		refuse_error(r, 400, "it is no message");
+	buf_addf(&b->rejects, "%s{\"record\":%zu", b->n_rejects++ ? "," : "", d->n);
+	if (b->rejects.len < REJECTS_TEXT) {
+		buf_addc(&b->rejects, ',');
+		buf_add(&b->rejects, r->body.data + 1, r->body.len - 1); /* without its brace */
+	} else {
+		buf_addc(&b->rejects, '}');
+	}
+	refusal_reset(r);
+	buf_truncate(&b->violations, 0);
+	b->n_violations = 0;
+	d->spoilt = d->too_high = d->too_low = false;
+}
+
 /* The array of messages, its bracket read. -1: malformed. */
 static int read_messages(struct decode *d, struct group *g)
 {
@@ -127,7 +152,11 @@ static int read_messages(struct decode *d, struct group *g)
 	enum jscan_token t;
 
 	d->n = 0;
+	buf_truncate(&d->b->rejects, 0);
+	d->b->n_rejects = 0;
 	while ((t = jscan_next(d->s)) != JSCAN_ARRAY_END) {
+		bool partial = d->b->partial && !d->b->n_violations;
+
 		if (t <= JSCAN_END)
 			return -1;
 		if (t == JSCAN_OBJECT && !d->spoilt && d->n < IMPORT_RECORDS_MAX) {
@@ -141,6 +170,8 @@ static int read_messages(struct decode *d, struct group *g)
 				d->spoilt = true;
 			}
 		}
+		if (partial && (d->spoilt || d->r->status))
+			set_aside(d);
 		d->n++;
 	}
 	return 0;
@@ -259,6 +290,16 @@ static int judge(struct decode *d, struct group *g, const struct member m[B_N])
 	return -1;
 }
 
+static int refuse_all(struct intake *b, struct refusal *r)
+{
+	struct buf body = BUF_INIT;
+
+	buf_addf(&body, "{\"status\":\"ERROR\",\"message\":\"No record was accepted\",\"rejected\":[%s]}", buf_cstr(&b->rejects));
+	refuse_json(r, 400, buf_cstr(&body));
+	buf_free(&body);
+	return -1;
+}
+
 int decode_batch(struct intake *b, struct str body, struct refusal *r)
 {
 	struct member m[B_N] = {{.type = J_ABSENT}};
@@ -284,6 +325,8 @@ int decode_batch(struct intake *b, struct str body, struct refusal *r)
 	g = &b->groups[0];
 	if (judge(&d, g, m))
 		return -1;
+	if (b->n_rejects && !g->lines)
+		return refuse_all(b, r);
 	g->table = intake_unescape(b, m[B_TABLE_NAME].raw);
 	if (m[B_TABLE_VERSION].type == J_INTEGER && member_i64(&m[B_TABLE_VERSION], &g->table_version))
 		g->table_version = 0;

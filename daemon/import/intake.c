@@ -126,6 +126,7 @@ void intake_free(struct intake *b)
 	buf_free(&b->frame);
 	buf_free(&b->key);
 	buf_free(&b->violations);
+	buf_free(&b->rejects);
 	for (size_t i = 0; i < SHAPES; i++)
 		buf_free(&b->shapes[i].text);
 	arena_free(b, 0);
@@ -187,7 +188,7 @@ void intake_reset(struct intake *b)
 	b->last = GROUP_NONE;
 	b->steps = IMPORT_STEPS_MAX;
 	b->n_seen = 0;
-	b->n_violations = 0;
+	b->n_violations = b->n_rejects = 0;
 	b->types = NULL;
 	b->mark = 0;
 	buf_shrink(&b->data);
@@ -195,6 +196,7 @@ void intake_reset(struct intake *b)
 	buf_shrink(&b->frame);
 	buf_shrink(&b->key);
 	buf_shrink(&b->violations);
+	buf_shrink(&b->rejects);
 	arena_free(b, 4);
 }
 

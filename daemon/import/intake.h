@@ -99,9 +99,9 @@ struct intake {
 	size_t n_seen, cap_seen;
 	uint32_t serial;
 	uint64_t steps; /* of schemas, left for this request */
-	bool duplicates; /* the record being read has dropped fields */
-	struct buf head, frame, key, violations;
-	unsigned n_violations;
+	bool duplicates, partial; /* the record being read has dropped fields; bad records of a batch are put aside, the caller says */
+	struct buf head, frame, key, violations, rejects; /* rejects: objects of number and reason, with commas between */
+	unsigned n_violations, n_rejects;
 	struct arena_chunk *arena;
 	struct shape shapes[SHAPES];
 	struct schema_cache *schemas;

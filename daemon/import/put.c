@@ -77,6 +77,15 @@ static struct request *take_waiter(struct job *j)
 	return r;
 }
 
+static void add_partial(struct request *r)
+{
+	if (!r->partial)
+		return;
+	buf_addf(&r->good, ",\"accepted\":%" PRIu64 ",\"rejected\":[", r->records);
+	buf_addstr(&r->good, buf_str(&r->rejects));
+	buf_addc(&r->good, ']');
+}
+
 void put_accepted(struct request *r, const struct queue_put *p)
 {
 	struct receipt where = {.partition = p->partition, .first = p->offset, .count = p->n};
@@ -84,7 +93,10 @@ void put_accepted(struct request *r, const struct queue_put *p)
 	memcpy(where.queue_id, queue_id(r->w->im->queue), sizeof(where.queue_id));
 	buf_adds(&r->good, "{\"status\":\"OK\",\"message\":\"Batch Accepted!\",\"receipt\":\"");
 	receipt_format(&where, &r->good);
-	buf_adds(&r->good, "\"}");
+	buf_addc(&r->good, '"');
+	if (r->records || r->rejects.len) /* not known of one that was answered before */
+		add_partial(r);
+	buf_addc(&r->good, '}');
 }
 
 /* Stored, or busy says why not: who waits is answered, who waits for the same key goes on. */
@@ -164,6 +176,7 @@ static int decode(struct request *r, struct intake *b, int64_t *received_at)
 	if (r->route == ROUTE_WEBHOOK)
 		return decode_webhook(r, b, received_at);
 	*received_at = received_now(r->w->im, 0);
+	b->partial = r->partial;
 	if (r->route == ROUTE_BATCH)
 		return decode_batch(b, body, &r->refusal);
 	if (!r->transit)
@@ -193,8 +206,11 @@ static int prepare(struct request *r, struct job *j)
 		.keyed = r->keyed};
 	int rc = decode(r, b, &q.received_at) || encode_batch(b, &q, &j->put, &r->refusal) ? -1 : 0;
 
-	if (!rc)
+	if (!rc) {
 		r->records = count_records(b);
+		r->rejects = b->rejects;
+		b->rejects = BUF_INIT;
+	}
 	intake_reset(b);
 	transit_reset(b->transit);
 	return rc;

@@ -74,6 +74,7 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **slot, enum 
 	*slot = NULL;
 	assert(!r->job); /* a connection that sleeps does not end */
 	room_release(r, 0);
+	buf_free(&r->rejects);
 	rules_free(r->rules);
 	r->rules = NULL;
 	if (r->conn)

@@ -52,6 +52,8 @@ struct request {
 	int64_t source_id, client_id;
 	char request_id[FRAME_REQUEST_ID_MAX + 1];
 	size_t request_id_len;
+	bool partial; /* ?partial=true of a batch */
+	struct buf rejects; /* then: intake.rejects */
 	bool keyed, close;
 	bool transit;		   /* the body is Transit, not JSON */
 	struct key_mark mark;	   /* if keyed, once the body is there */

@@ -186,6 +186,7 @@ static void choose_id(struct request *r)
 void route_check(struct request *r)
 {
 	bool webhook = r->route == ROUTE_WEBHOOK;
+	const char *partial;
 	struct import *im = r->w->im;
 	struct err why = ERR_INIT;
 
@@ -202,6 +203,8 @@ void route_check(struct request *r)
 	check_type(r);
 	if (r->length != UINT64_MAX && r->length > im->c.body_max)
 		refuse_status(&r->refusal, 413, "Request rejected: request size (%" PRIu64 " bytes) exceeds the maximum", r->length);
+	partial = r->route == ROUTE_BATCH ? MHD_lookup_connection_value(r->mhd, MHD_GET_ARGUMENT_KIND, "partial") : NULL;
+	r->partial = partial && str_ieq(str_c(partial), STR("true"));
 	choose_id(r);
 	if (r->route == ROUTE_VALIDATE) /* it stores nothing, so no key is kept, and it does not matter whether the queue could */
 		r->keyed = false;

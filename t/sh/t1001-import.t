@@ -115,12 +115,15 @@ is "a push" 201 "$(post $P "$token" <<<"$(message | sed s/refused/pushed/)")"
 is "a batch packed by gzip" 201 "$(batch "$up" | sed s/refused/good/ | gzip | post $B "$token" -H 'Content-Encoding: gzip')"
 transit=$(printf '[["^ ","action","upsert","table_name","pushed","key_names",["id"],"sequence",2,"client_id",%s,"namespace","n","table_version",0,"data",["^ ","id",2]]]' "$client")
 is "a push in Transit" 201 "$(typed $P "$transit" application/transit+json)"
+is "in part" 201 "$(post "$B?partial=true" "$token" <<<"$(batch "$up,{},$up" | sed s/refused/good/)")"
+is "in part: body" '2 [1]' "$(jq -c '"\(.accepted) \(.rejected | map(.record))"' -r "$T/body")"
+is "in part, all are bad" 400 "$(post "$B?partial=true" "$token" <<<"$(batch "{}")")"
 is "20000 records" 201 "$(make_batch many 1 20000 | post $B "$token")"
 make_batch large 1 2270 9000 >"$T/large"
 [ "$(wc -c <"$T/large")" -gt 20000000 ] || bail "the body has only $(wc -c <"$T/large") bytes"
 is "more than 20,000,000 bytes" 201 "$(post $B "$token" <"$T/large")"
-wait_for 20 '[ "$(sum_of accepted)" = 22274 ]'
-is "all are accounted for" 22274 "$(sum_of accepted)"
+wait_for 20 '[ "$(sum_of accepted)" = 22276 ]'
+is "all are accounted for" 22276 "$(sum_of accepted)"
 is "nothing is outside of the state folder" "" "$(find "$T" -name x -not -path "$STATE/*")"
 
 # --- a paused source, and one that is gone ---

@@ -424,6 +424,33 @@ static void test_transit_large(void)
 	buf_free(&b);
 }
 
+#define UP(seq, data) "{\"action\":\"upsert\",\"sequence\":" seq ",\"data\":" data "}"
+
+static void test_partial(void)
+{
+	static const char list[] = UP("1", "{\"id\":1}") "," UP("2", "{}") ",7," UP("99999999999999999999", "{\"id\":4}") ",{\"action\":\"x\"}," UP("5", "{\"id\":5}");
+	struct buf late = BUF_INIT;
+
+	in->partial = true;
+	ok(messages("{}", list) == 0 && in->n_groups == 1 && in->groups[0].records == 2 &&
+			strcmp(lines(0), UP("1", "{\"id\":1}") "\n" UP("5", "{\"id\":5}") "\n") == 0,
+		"in part: the good ones are kept");
+	ok(in->n_rejects == 4 && strstr(buf_cstr(&in->rejects), "{\"record\":1,\"error\":\"Record is missing key property id\"},{\"record\":2,\"error\":") == in->rejects.data &&
+			strstr(buf_cstr(&in->rejects), ",{\"record\":3,\"error\":\"sequence can not be above 9223372036854775807\"},{\"record\":4,\"error\":\"Request failed "
+						       "validation:#/messages/4: #: 0 subschemas"),
+		"the bad ones are told: %s", buf_cstr(&in->rejects));
+	buf_addf(&late, "{\"table_name\":\"t\",\"messages\":[%s],\"schema\":{},\"key_names\":[\"id\"]}", list);
+	ok(batch(late.data) == 0 && in->groups[0].records == 2 && in->n_rejects == 4, "also when the rules come later");
+	buf_free(&late);
+	ok(messages("{}", UP("1", "{\"id\":1}")) == 0 && in->n_rejects == 0, "none is bad");
+	refuses(400, "{\"status\":\"ERROR\",\"message\":\"No record was accepted\",\"rejected\":[{\"record\":0,\"error\":\"Record is missing key property id\"}]}",
+		messages("{}", UP("2", "{}")), "all are bad");
+	ok(messages("[]", list) == -1 && refused.status == 400 && strstr(buf_cstr(&refused.body), "#/schema: expected type"), "the request's own form is not taken in part");
+	ok(messages("{}", UP("1", "{\"id\":1}") ",{") == -1 && strstr(buf_cstr(&refused.body), "Malformed json"), "nor what is not JSON");
+	in->partial = false;
+	ok(messages("{}", list) == -1 && refused.status == 400, "without being asked nothing is");
+}
+
 int main(void)
 {
 	plan_lazy();
@@ -439,6 +466,7 @@ int main(void)
 	test_many_tables();
 	test_transit();
 	test_transit_large();
+	test_partial();
 	intake_free(in);
 	free(copy);
 	buf_free(&refused.body);
