@@ -19,7 +19,7 @@ all_there "all is there"
 keyed=$(dump keyed) plain=$(dump plain)
 
 # --- a loaded job again ---
-mapfile -t jobs < <(ctl --json job list --state done | jq -r '.[].id')
+mapfile -t jobs < <(ctl --json job list --state "done" | jq -r '.[].id')
 [ ${#jobs[@]} -gt 1 ] && pass "${#jobs[@]} jobs are done" || fail "jobs are done" "$(ctl job list)"
 bad=0
 for j in "${jobs[@]}"; do ctl job replay "$j" >/dev/null || bad=$((bad + 1)); done
