@@ -137,4 +137,14 @@ is "a token of a deleted source" 401 "$(post $B "$token" <<<"$(batch "$up")")"
 
 stop_stitchd
 is "the daemon ends well" 0 $?
+
+# --- how long to wait: 2 s, until the queue's speed was measured ---
+start_stitchd --connections-max 1
+turned_away() { said=$(curl -s -o /dev/null -D - --max-time 10 "$url/healthz" | tr -d '\r') && [[ $said == *" 503 "* ]]; }
+one_there() { turned_away || { exec 8<>"/dev/tcp/127.0.0.1/$port"; turned_away; }; }
+wait_for 30 'one_there && [[ $said == *"Retry-After: 1"$'"'\n'"'* ]]'
+like "one connection too many may come again in a second, as nothing waits" $'^HTTP/1.1 503 .*\n.*Retry-After: 1\n' "$said"
+exec 8>&-
+stop_stitchd
+is "and ends well again" 0 $?
 done_testing
