@@ -63,6 +63,7 @@ struct decode {
 	struct intake *b;
 	struct jscan *s;
 	struct refusal *r;
+	const char *schema; /* where the schema stands that the records were judged by; NULL: by none */
 	bool spoilt;   /* a message is no message: the others are only passed and counted */
 	size_t n;      /* messages met */
 	bool too_high; /* a sequence is not in int64 */
@@ -209,7 +210,7 @@ static int read_again(struct decode *d, const struct member m[B_N], bool twice)
 		return 0;
 	if (!twice && !d->r->status) {
 		set_rules(d->b, &d->b->groups[0], m);
-		if (validate_counts(&d->b->groups[0]))
+		if (validate_counts(&d->b->groups[0], m[B_SCHEMA].raw.ptr == d->schema))
 			return 0;
 	}
 	refusal_reset(d->r);
@@ -255,6 +256,7 @@ static int read_top(struct decode *d, struct member m[B_N])
 			return -1;
 		if (t == JSCAN_ARRAY) {
 			read = true;
+			d->schema = m[B_SCHEMA].raw.ptr;
 			set_rules(d->b, &d->b->groups[0], m);
 			if (read_messages(d, &d->b->groups[0]))
 				return -1;

@@ -41,7 +41,7 @@ void validate_top(struct intake *b, const struct member m[B_N], size_t messages)
 void validate_message(struct intake *b, size_t n, enum jtype type, const struct member m[M_N], struct str extra);
 /* The record that was read, number n of a batch, against required fields and keys. */
 int validate_record(struct intake *b, struct group *g, size_t n, struct refusal *r) MUST_CHECK;
-/* Do all records that were kept hold the same, by what was counted? false: one may not. */
-bool validate_counts(const struct group *g);
+/* Do all records that were kept hold the same, by what was counted? false: one may not. judged: they were read with this schema, only the keys are new. */
+bool validate_counts(const struct group *g, bool judged);
 
 #endif

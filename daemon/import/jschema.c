@@ -113,7 +113,7 @@ static struct jscalar *scalar_of(struct jschema *s, struct jnode *n)
 {
 	if (!n->scalar) {
 		n->scalar = own_new(s, sizeof(*n->scalar));
-		n->scalar->min_length = n->scalar->max_length = -1;
+		n->scalar->min_length = n->scalar->max_length = n->scalar->places = -1;
 	}
 	return n->scalar;
 }
@@ -443,6 +443,18 @@ static int key_values(const struct jkey *k)
 	return 0;
 }
 
+static int places_of(struct str number)
+{
+	struct buf text = BUF_INIT;
+	int64_t e;
+	bool one;
+
+	jcanon(number, &text); /* 0.01 and its like are 1e-2 */
+	one = str_starts(buf_str(&text), STR("1e")) && !str_to_i64(str_mem(text.data + 2, text.len - 2), &e) && e <= 0 && e > -100;
+	buf_free(&text);
+	return one ? (int)-e : -1;
+}
+
 static int key_scalar(const struct jkey *k)
 {
 	struct jscalar *x = scalar_of(k->c->s, k->n);
@@ -469,6 +481,7 @@ static int key_scalar(const struct jkey *k)
 		return err_set(k->c->e, ERR_INVALID, "multipleOf: %.*s is not greater than 0", (int)MIN(x->multiple.len, 60), x->multiple.ptr);
 	if (!decimal_multiple_of(STR("0"), x->multiple)) /* 0 is a multiple of all that it takes */
 		return err_set(k->c->e, ERR_INVALID, "multipleOf: more than %d digits", DECIMAL_OF_MAX);
+	x->places = places_of(x->multiple);
 	return 0;
 }
 

@@ -41,6 +41,6 @@ struct jfield {
 	bool required;
 };
 struct jfield jschema_field(const struct jschema *s, struct str name);
-bool jschema_field_check(struct jschema *s, const struct jnode *node, struct str value, uint64_t *steps) MUST_CHECK;
+bool jschema_field_check(struct jschema *s, const struct jnode *node, enum jtype kind, struct str value, uint64_t *steps) MUST_CHECK;
 
 #endif

@@ -159,6 +159,22 @@ static size_t path_add_index(struct jcheck *c, size_t i)
 
 /* --- one kind of value each --- */
 
+/* The usual multipleOf, 0.01 and its like, is seen by the number's length alone; false: by no means, or not so. */
+static bool has_places(struct str v, int places)
+{
+	size_t i = 0;
+
+	while (i < v.len && v.ptr[i] != '.')
+		if ((v.ptr[i++] | 0x20) == 'e')
+			return false;
+	if (i < v.len && v.len - i - 1 > (size_t)places)
+		return false;
+	while (i < v.len)
+		if ((v.ptr[i++] | 0x20) == 'e')
+			return false;
+	return true;
+}
+
 static void number(struct jcheck *c, const struct jscalar *x, struct str v, struct jfails *f)
 {
 	if (!x || !spend(c, v.len / 32))
@@ -171,7 +187,7 @@ static void number(struct jcheck *c, const struct jscalar *x, struct str v, stru
 		fail(c, f, "%.*s is not less or equal to %.*s", shown(v), v.ptr, shown(x->maximum), x->maximum.ptr);
 	if (x->below.ptr && decimal_cmp(v, x->below) >= 0)
 		fail(c, f, "%.*s is not less than %.*s", shown(v), v.ptr, shown(x->below), x->below.ptr);
-	if (x->multiple.ptr && !decimal_multiple_of(v, x->multiple))
+	if (x->multiple.ptr && !(x->places >= 0 && has_places(v, x->places)) && !decimal_multiple_of(v, x->multiple))
 		fail(c, f, "%.*s is not a multiple of %.*s", shown(v), v.ptr, shown(x->multiple), x->multiple.ptr);
 }
 
@@ -624,9 +640,17 @@ bool jschema_check(struct jschema *s, struct str value, uint64_t *steps, struct 
 	return false;
 }
 
-bool jschema_field_check(struct jschema *s, const struct jnode *n, struct str value, uint64_t *steps)
+bool jschema_field_check(struct jschema *s, const struct jnode *n, enum jtype kind, struct str value, uint64_t *steps)
 {
+	struct jfails f = {.n = 0};
 	const char *over;
 
+	/* no scanner is needed for what is one token anyway */
+	if (n && T_NUMBER & J_BIT(kind) && !n->never && !needs_again(n) && value.len < 32) {
+		if (!is_type(n, kind, value))
+			return false;
+		number(&(struct jcheck){.s = s, .steps = steps}, n->scalar, value, &f);
+		return !f.n;
+	}
 	return judge(s, n, value, steps, NULL, &over);
 }

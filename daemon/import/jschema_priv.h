@@ -53,6 +53,7 @@ struct jarray {
 struct jscalar {
 	struct str minimum, maximum, above, below, multiple; /* numbers; ptr NULL: none */
 	int64_t min_length, max_length;
+	int places; /* multiple is 1, 0.1, 0.01 ...: so many places after the point; else -1 */
 	struct pattern *pattern;
 	struct str pattern_text;
 };

@@ -250,20 +250,22 @@ static void find_rule(const struct group *g, struct field *f)
 /* Does it conform, by a look at its fields? They are judged one by one, most of them by their kind alone. */
 static bool fields_conform(struct intake *b, struct group *g, uint64_t *steps)
 {
+	const struct seen *s = b->seen, *end = s + b->n_seen;
 	size_t required = 0;
 
-	for (size_t i = 0; i < b->n_seen; i++) {
-		const struct seen *s = &b->seen[i];
+	for (; s < end; s++) {
 		struct field *f = &g->fields[s->field];
 
 		if (s->dropped)
 			continue;
-		if (!f->ruled)
-			find_rule(g, f);
+		if (!(f->rule.accepts >> s->type & 1)) { /* or its rule is not known */
+			if (!f->ruled)
+				find_rule(g, f);
+			if (!(f->rule.accepts >> s->type & 1) && !jschema_field_check(g->rules, f->rule.node, (enum jtype)s->type,
+				str_mem(b->data.data + s->value, s->at + s->len - s->value), steps))
+				return false;
+		}
 		required += f->rule.required;
-		if (!(f->rule.accepts >> s->type & 1) &&
-			!jschema_field_check(g->rules, f->rule.node, str_mem(b->data.data + s->value, s->at + s->len - s->value), steps))
-			return false;
 	}
 	return required == g->n_required;
 }
@@ -317,11 +319,11 @@ static bool counts_conform(const struct group *g)
 	return required == g->n_required || !g->records;
 }
 
-bool validate_counts(const struct group *g)
+bool validate_counts(const struct group *g, bool judged)
 {
 	const struct field *f;
 
-	if (g->rules && !counts_conform(g))
+	if (g->rules && !judged && !counts_conform(g))
 		return false;
 	for (size_t i = 0; i < g->n_keys; i++) {
 		f = group_field(g, g->keys[i]);

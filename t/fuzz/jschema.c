@@ -49,10 +49,10 @@ static int by_fields(struct jschema *s, struct str value)
 		f = jschema_field(s, buf_str(&name));
 		t = jscan_skip(&j);
 		required += f.required;
-		if (!(f.accepts >> jtype_of(t, &j) & 1) && !jschema_field_check(s, f.node, j.tok, &steps))
+		if (!(f.accepts >> jtype_of(t, &j) & 1) && !jschema_field_check(s, f.node, jtype_of(t, &j), j.tok, &steps))
 			verdict = 0;
 		else if (f.accepts >> jtype_of(t, &j) & 1)
-			assert(jschema_field_check(s, f.node, j.tok, &steps) || steps < STEPS / 2);
+			assert(jschema_field_check(s, f.node, jtype_of(t, &j), j.tok, &steps) || steps < STEPS / 2);
 	}
 	if (verdict == 1 && required != jschema_required(s))
 		verdict = 0;

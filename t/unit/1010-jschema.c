@@ -90,6 +90,11 @@ static const struct {
 	{"{\"multipleOf\":0.01}", "4999.99", ""},
 	{"{\"multipleOf\":1e-10}", "0.1234567891", ""},
 	{"{\"multipleOf\":0.01}", "4999.991", "#: 4999.991 is not a multiple of 0.01"},
+	{"{\"multipleOf\":0.01}", "1.500", ""},
+	{"{\"multipleOf\":0.01}", "12e-1", ""},
+	{"{\"multipleOf\":0.01}", "1.2e-2", "#: 1.2e-2 is not a multiple of 0.01"},
+	{"{\"multipleOf\":1}", "-7", ""},
+	{"{\"multipleOf\":10}", "15", "#: 15 is not a multiple of 10"},
 	{"{\"multipleOf\":2}", "7", "#: 7 is not a multiple of 2"},
 	/* strings */
 	{"{\"maxLength\":3}", "\"abcde\"", "#: expected maxLength: 3, actual: 5"},
@@ -313,12 +318,12 @@ static void test_fields(void)
 	f = jschema_field(s, STR("i"));
 	is_int(1 << J_NULL | 1 << J_INTEGER | 1 << J_BIGNUM, f.accepts, "kinds that need no look");
 	ok(f.required, "required");
-	ok(jschema_field_check(s, f.node, STR("1.0"), &steps), "a whole number with a point conforms at the second look");
-	ok(!jschema_field_check(s, f.node, STR("1.5"), &steps), "another does not");
+	ok(jschema_field_check(s, f.node, J_NUMBER, STR("1.0"), &steps), "a whole number with a point conforms at the second look");
+	ok(!jschema_field_check(s, f.node, J_NUMBER, STR("1.5"), &steps), "another does not");
 	is_int(0, jschema_field(s, STR("s")).accepts, "a string with a length: all need a look");
 	is_int(1 << J_STRING, jschema_field(s, STR("d")).accepts, "a format needs none");
 	f = jschema_field(s, STR("r"));
-	ok(f.required && !f.accepts && !jschema_field_check(s, f.node, STR("1"), &steps), "required and not allowed");
+	ok(f.required && !f.accepts && !jschema_field_check(s, f.node, J_INTEGER, STR("1"), &steps), "required and not allowed");
 	jschema_free(s);
 	s = jschema_new(STR("{\"anyOf\":[{}]}"), &e);
 	ok(s && !jschema_is_plain(s), "not plain");
