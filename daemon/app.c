@@ -148,6 +148,9 @@ static int start_door(struct app *a, struct err *e)
 	char *port_file = xasprintf("%s/http.port", c->state_dir);
 	struct import_config ic = {
 		.listen = c->http,
+		.listen_tls = c->https,
+		.tls_cert = c->tls_cert,
+		.tls_key = c->tls_key,
 		.port_file = port_file,
 		.threads = (unsigned)c->http_threads,
 		.connections_max = (unsigned)c->connections_max,

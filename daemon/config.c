@@ -15,10 +15,13 @@ const struct conf_key config_keys[] = {
 	{"name", CONF_STRING, "stitch", 0, 0, AT(name), false, "name of this install, shown in the console"},
 	{"state_dir", CONF_STRING, NULL, 0, 0, AT(state_dir), false, "folder of everything that must survive"},
 	{"http", CONF_STRING, "127.0.0.1:8080", 0, 0, AT(http), false, "address and port of the Import API; port 0 takes a free one"},
+	{"https", CONF_STRING, NULL, 0, 0, AT(https), false, "address and port of the Import API with TLS (1.2 or later), beside http; needs tls_cert and tls_key"},
+	{"tls_cert", CONF_STRING, NULL, 0, 0, AT(tls_cert), true, "PEM file of the certificate, with those between it and the root"},
+	{"tls_key", CONF_STRING, NULL, 0, 0, AT(tls_key), true, "PEM file of its private key"},
 	{"socket", CONF_STRING, NULL, 0, 0, AT(socket), false, "control socket; default STATE_DIR/control.sock"},
 	{"queue", CONF_STRING, "log:", 0, 0, AT(queue), false, "queue URL: log:DIR"},
 	{"store", CONF_STRING, "dir:", 0, 0, AT(store), false, "store URL: dir:PATH"},
-	{"log_level", CONF_STRING, "info", 0, 0, AT(log_level), false, "error, warn, info or debug"},
+	{"log_level", CONF_STRING, "info", 0, 0, AT(log_level), true, "error, warn, info or debug"},
 	{"log_format", CONF_STRING, "auto", 0, 0, AT(log_format), false, "text, json or journal; auto looks at the environment"},
 	{"libexec", CONF_STRING, NULL, 0, 0, AT(libexec), false, "folder of the loader programs"},
 	{"memory_limit", CONF_BYTES, "256M", 128 * MIB, INT64_MAX, AT(memory_limit), false, "memory that stitchd may use, at least 128M; beyond it the door answers 503"},
@@ -73,6 +76,8 @@ static int check_urls(const struct config *c, struct err *e)
 
 	if (!colon || str_to_u64(str_c(colon + 1), &port) || port > 65535)
 		return err_set(e, ERR_INVALID, "http: \"%s\" is not ADDRESS:PORT with a port from 0 to 65535", c->http);
+	if (c->https && *c->https && (!c->tls_cert || !*c->tls_cert || !c->tls_key || !*c->tls_key))
+		return err_set(e, ERR_INVALID, "https needs tls_cert and tls_key, the PEM files of a certificate and of its key");
 	if (*c->queue && strncmp(c->queue, "log:", 4) != 0)
 		return err_set(e, ERR_INVALID, "queue: this program knows log:DIR, not \"%s\"", c->queue);
 	if (*c->store && strncmp(c->store, "dir:", 4) != 0)
@@ -104,6 +109,27 @@ int config_finish(struct config *c, struct err *e)
 	if (strlen(c->socket) > 107)
 		return err_set(e, ERR_INVALID, "socket: %s is longer than 107 bytes, the limit of Unix sockets; set a shorter one with --socket", c->socket);
 	return check_urls(c, e);
+}
+
+static bool same(const struct conf_key *k, const struct config *a, const struct config *b)
+{
+	const char *p = (const char *)a + k->offset, *q = (const char *)b + k->offset;
+	const char *s, *t;
+
+	if (k->type == CONF_BOOL)
+		return *(const bool *)p == *(const bool *)q;
+	if (k->type != CONF_STRING)
+		return memcmp(p, q, sizeof(int64_t)) == 0;
+	memcpy(&s, p, sizeof(s));
+	memcpy(&t, q, sizeof(t));
+	return s && t ? strcmp(s, t) == 0 : s == t;
+}
+
+void config_compare(const struct config *a, const struct config *b, struct buf *reload, struct buf *restart)
+{
+	for (size_t i = 0; i < config_keys_len; i++)
+		if (!same(&config_keys[i], a, b))
+			buf_addf(config_keys[i].reload ? reload : restart, " %s", config_keys[i].name);
 }
 
 void config_free(struct config *c)

@@ -9,7 +9,7 @@
 #include "conf.h"
 
 struct config {
-	char *name, *state_dir, *http, *socket, *queue, *store, *log_level, *log_format, *libexec;
+	char *name, *state_dir, *http, *socket, *queue, *store, *log_level, *log_format, *libexec, *https, *tls_cert, *tls_key;
 	uint64_t memory_limit, reserve, segment_bytes, batch_bytes, load_bytes, body_max, queue_keep_bytes, batch_keep_bytes;
 	int64_t batch_age, idle_cut_delay, queue_keep, batch_keep, event_keep, audit_keep, job_keep, request_timeout, stop_timeout;
 	int64_t backoff_first, backoff_max, heartbeat, retention_interval;
@@ -23,6 +23,8 @@ extern const size_t config_keys_len;
 int config_load(struct config *c, const char *path, struct err *e) MUST_CHECK;
 /* Fills what depends on other settings (state folder, socket) and checks what one table line cannot. */
 int config_finish(struct config *c, struct err *e) MUST_CHECK;
+/* Which settings differ, told by name: in `reload` those that SIGHUP takes, and in `restart` the others. With blanks between. */
+void config_compare(const struct config *a, const struct config *b, struct buf *reload, struct buf *restart);
 void config_free(struct config *c);
 
 #endif

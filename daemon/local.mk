@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libdaemon.a
-libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MHD_CFLAGS) $(SQLITE_CFLAGS)
+libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(MHD_CFLAGS) $(GNUTLS_CFLAGS) $(SQLITE_CFLAGS)
 libdaemon_a_SOURCES = daemon/config.c daemon/config.h daemon/notify.c daemon/notify.h
 EXTRA_libdaemon_a_DEPENDENCIES =
 include daemon/core/local.mk

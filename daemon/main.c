@@ -135,8 +135,28 @@ static void setup_log(const struct config *c)
 	log_context("main");
 }
 
+/* SIGHUP: the certificate is read again, the level of the log is taken; what else has changed is told. Anything wrong leaves all as it was. */
+static void reload(struct app *a, const struct flags *f)
+{
+	struct buf now = BUF_INIT, later = BUF_INIT;
+	struct config c = {NULL};
+	struct err e = ERR_INIT;
+
+	if (load_config(&c, f, &e) || import_reload_tls(a->import, c.tls_cert, c.tls_key, &e)) {
+		log_err("SIGHUP: nothing is changed: %s", e.text);
+	} else {
+		config_compare(a->config, &c, &now, &later);
+		setup_log(&c);
+		log_info("SIGHUP: settings%s are read again%s%s", import_port_tls(a->import) ? " and certificate" : "",
+			later.len ? "; only a restart changes" : "", buf_cstr(&later));
+	}
+	buf_free(&now);
+	buf_free(&later);
+	config_free(&c);
+}
+
 /* Wait for a signal to end, ticking once a second. Returns the signal, or 0 when state.db asks for a new start. */
-static int wait_for_end(struct app *a, const sigset_t *set)
+static int wait_for_end(struct app *a, const sigset_t *set, const struct flags *f)
 {
 	int64_t every = notify_watchdog_interval();
 	struct timespec tick = {.tv_sec = 1};
@@ -147,7 +167,7 @@ static int wait_for_end(struct app *a, const sigset_t *set)
 		int sig = sigtimedwait(set, NULL, &tick);
 
 		if (sig == SIGHUP) {
-			log_info("SIGHUP: settings are read at start only in this version; certificates and logs need no reload");
+			reload(a, f);
 			continue;
 		}
 		if (sig > 0)
@@ -159,7 +179,7 @@ static int wait_for_end(struct app *a, const sigset_t *set)
 	}
 }
 
-static int run(const struct config *c, char **argv)
+static int run(const struct config *c, const struct flags *f, char **argv)
 {
 	struct app app;
 	struct err e = ERR_INIT;
@@ -179,7 +199,7 @@ static int run(const struct config *c, char **argv)
 	}
 	log_info("stitchd %s is ready: http port %u, socket %s, state %s", STITCH_VERSION, import_port(app.import), c->socket, c->state_dir);
 	notify_send("READY=1\nSTATUS=http port %u", import_port(app.import));
-	sig = wait_for_end(&app, &set);
+	sig = wait_for_end(&app, &set, f);
 	if (sig) {
 		log_info("%s: stopping", sig == SIGINT ? "SIGINT" : "SIGTERM");
 		notify_send("STOPPING=1");
@@ -220,7 +240,7 @@ int main(int argc, char **argv)
 	/* bodies, frames and batches go back to the system at once: memory_limit is about what the process has, not about what it uses */
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	crashpoint_setup();
-	rc = run(&c, argv);
+	rc = run(&c, &f, argv);
 	config_free(&c);
 	return rc;
 }

@@ -6,8 +6,8 @@
 
 #include <unistd.h>
 
-static enum log_level max_level = LOG_LVL_INFO;
-static enum log_format format = LOG_FMT_TEXT;
+static _Atomic enum log_level max_level = LOG_LVL_INFO;
+static _Atomic enum log_format format = LOG_FMT_TEXT;
 static _Thread_local const char *context = "main";
 
 void log_setup(enum log_level max, enum log_format fmt)

@@ -40,17 +40,17 @@ static unsigned port_of(int fd)
 	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&a)->sin6_port : ((struct sockaddr_in *)(void *)&a)->sin_port);
 }
 
-static int listen_on(struct import *im, const struct addrinfo *ai, struct err *e)
+static int listen_on(struct import *im, const struct addrinfo *ai, bool tls, unsigned *port, struct err *e)
 {
 	struct sockaddr_storage a;
 	int fd, one = 1;
 
 	memcpy(&a, ai->ai_addr, ai->ai_addrlen);
-	if (im->n_fds) { /* the same port as the first one's */
+	if (*port) { /* the same port as the first one's */
 		if (ai->ai_family == AF_INET6)
-			((struct sockaddr_in6 *)(void *)&a)->sin6_port = htons((uint16_t)im->port);
+			((struct sockaddr_in6 *)(void *)&a)->sin6_port = htons((uint16_t)*port);
 		else
-			((struct sockaddr_in *)(void *)&a)->sin_port = htons((uint16_t)im->port);
+			((struct sockaddr_in *)(void *)&a)->sin_port = htons((uint16_t)*port);
 	}
 	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -59,40 +59,48 @@ static int listen_on(struct import *im, const struct addrinfo *ai, struct err *e
 	if (ai->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&a, ai->ai_addrlen) || listen(fd, 1024)) {
-		err_errno(e, errno, "cannot listen on %s", im->listen);
+		err_errno(e, errno, "cannot listen on %s", tls ? im->listen_tls : im->listen);
 		close(fd);
 		return -1;
 	}
-	im->fds[im->n_fds++] = fd;
-	if (im->n_fds == 1)
-		im->port = port_of(fd);
+	im->listeners[im->n_listeners++] = (struct listener){fd, tls};
+	if (!*port)
+		*port = port_of(fd);
 	return 0;
 }
 
-int accept_open(struct import *im, struct err *e)
+static int open_address(struct import *im, const char *address, bool tls, unsigned *port, struct err *e)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
-	const char *colon = strrchr(im->listen, ':');
+	const char *colon = strrchr(address, ':');
 	char host[256];
+	unsigned before = im->n_listeners;
 	int rc;
 
-	if (!colon || str_copy(host, sizeof(host), str_mem(im->listen, (size_t)(colon - im->listen))))
-		return err_set(e, ERR_CONFIG, "\"%s\" is no address: it must be HOST:PORT, [IPV6]:PORT or *:PORT", im->listen);
+	if (!colon || str_copy(host, sizeof(host), str_mem(address, (size_t)(colon - address))))
+		return err_set(e, ERR_CONFIG, "\"%s\" is no address: it must be HOST:PORT, [IPV6]:PORT or *:PORT", address);
 	if (host[0] == '[' && host[strlen(host) - 1] == ']') {
 		memmove(host, host + 1, strlen(host));
 		host[strlen(host) - 1] = '\0';
 	}
 	rc = getaddrinfo(!host[0] || strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &list);
 	if (rc)
-		return err_set(e, ERR_CONFIG, "\"%s\": %s", im->listen, gai_strerror(rc));
-	for (const struct addrinfo *ai = list; ai && im->n_fds < IMPORT_LISTEN_MAX; ai = ai->ai_next)
+		return err_set(e, ERR_CONFIG, "\"%s\": %s", address, gai_strerror(rc));
+	for (const struct addrinfo *ai = list; ai && im->n_listeners - before < IMPORT_LISTEN_MAX; ai = ai->ai_next)
 		if (ai->ai_family == AF_INET || ai->ai_family == AF_INET6)
-			(void)listen_on(im, ai, im->n_fds ? NULL : e); /* one of several is enough: not every machine has IPv6 */
+			(void)listen_on(im, ai, tls, port, im->n_listeners > before ? NULL : e); /* one of several is enough: not every machine has IPv6 */
 	freeaddrinfo(list);
-	if (!im->n_fds)
-		return e && e->code ? -1 : err_set(e, ERR_CONFIG, "\"%s\" has no address to listen on", im->listen);
+	if (im->n_listeners == before)
+		return e && e->code ? -1 : err_set(e, ERR_CONFIG, "\"%s\" has no address to listen on", address);
 	err_clear(e);
 	return 0;
+}
+
+int accept_open(struct import *im, struct err *e)
+{
+	if (open_address(im, im->listen, false, &im->port, e))
+		return -1;
+	return im->listen_tls ? open_address(im, im->listen_tls, true, &im->port_tls, e) : 0;
 }
 
 /* --- connections --- */
@@ -131,8 +139,9 @@ static void linger_step(struct acceptor *a, int64_t now)
 	}
 }
 
-/* Too many: the answer fits into the socket's buffer; what the client still sends is read, or it would see a reset. */
-static void turn_away(struct acceptor *a, int fd)
+/* Too many: the answer fits into the socket's buffer; what the client still sends is read, or it would see a reset. One that wants
+ * TLS would have to be spoken to for that; it is only closed. */
+static void turn_away(struct acceptor *a, int fd, bool tls)
 {
 	static const char body[] = "{\"status\":\"ERROR\",\"message\":\"Too many connections; please try again later\"}";
 	char text[400];
@@ -141,35 +150,35 @@ static void turn_away(struct acceptor *a, int fd)
 		sizeof(body) - 1, import_retry_after(a->im), body);
 
 	metric_add(import_unavailable_total, 1);
-	if (send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n || shutdown(fd, SHUT_WR) || a->n_linger == LINGER_MAX) {
+	if (tls || send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n || shutdown(fd, SHUT_WR) || a->n_linger == LINGER_MAX) {
 		close(fd);
 		return;
 	}
 	a->linger[a->n_linger++] = (struct leaving){fd, now_get().mono + LINGER_TIME};
 }
 
-static struct worker *least_busy(struct import *im)
+static struct worker *least_busy(struct import *im, bool tls)
 {
-	struct worker *best = &im->workers[0];
+	struct worker *best = &im->workers[tls ? im->n_workers / 2 : 0];
 
-	for (unsigned i = 1; i < im->n_workers; i++)
-		if (atomic_load(&im->workers[i].conns) < atomic_load(&best->conns))
+	for (unsigned i = 0; i < im->n_workers; i++)
+		if (im->workers[i].tls == tls && atomic_load(&im->workers[i].conns) < atomic_load(&best->conns))
 			best = &im->workers[i];
 	return best;
 }
 
-static void hand_over(struct acceptor *a, int fd, const struct sockaddr *addr, socklen_t len)
+static void hand_over(struct acceptor *a, int fd, bool tls, const struct sockaddr *addr, socklen_t len)
 {
 	struct import *im = a->im;
 	struct worker *w;
 	int one = 1;
 
 	if (atomic_load(&im->n_conns) >= im->c.connections_max) {
-		turn_away(a, fd);
+		turn_away(a, fd, tls);
 		return;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	w = least_busy(im);
+	w = least_busy(im, tls);
 	atomic_fetch_add(&w->conns, 1);
 	atomic_fetch_add(&im->n_conns, 1);
 	metric_add(import_connections, 1);
@@ -182,15 +191,15 @@ static void hand_over(struct acceptor *a, int fd, const struct sockaddr *addr, s
 }
 
 /* false: out of descriptors, so that a wait is better than a loop. */
-static bool take_connections(struct acceptor *a, int listener)
+static bool take_connections(struct acceptor *a, const struct listener *l)
 {
 	for (int i = 0; i < 64; i++) {
 		struct sockaddr_storage addr;
 		socklen_t len = sizeof(addr);
-		int fd = accept4(listener, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(l->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0)
-			hand_over(a, fd, (struct sockaddr *)&addr, len);
+			hand_over(a, fd, l->tls, (struct sockaddr *)&addr, len);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			return false;
 		else
@@ -296,9 +305,9 @@ static void look_at_disk(struct acceptor *a, int64_t now)
 
 static void close_listeners(struct import *im)
 {
-	for (unsigned i = 0; i < im->n_fds; i++)
-		close(im->fds[i]);
-	im->n_fds = 0;
+	for (unsigned i = 0; i < im->n_listeners; i++)
+		close(im->listeners[i].fd);
+	im->n_listeners = 0;
 }
 
 static void tick(struct acceptor *a)
@@ -319,7 +328,7 @@ void *accept_run(void *arg)
 {
 	struct acceptor a = {.im = arg};
 	struct import *im = arg;
-	struct pollfd p[IMPORT_LISTEN_MAX + 1];
+	struct pollfd p[2 * IMPORT_LISTEN_MAX + 1];
 
 	log_context("accept");
 	while (!atomic_load(&im->stop)) {
@@ -327,16 +336,16 @@ void *accept_run(void *arg)
 		uint64_t n;
 
 		tick(&a);
-		for (unsigned i = 0; i < im->n_fds; i++)
-			p[i + 1] = (struct pollfd){.fd = im->fds[i], .events = POLLIN};
+		for (unsigned i = 0; i < im->n_listeners; i++)
+			p[i + 1] = (struct pollfd){.fd = im->listeners[i].fd, .events = POLLIN};
 		p[0] = (struct pollfd){.fd = im->wake, .events = POLLIN};
-		if (poll(p, im->n_fds + 1, busy ? TICK_BUSY : TICK_IDLE) <= 0)
+		if (poll(p, im->n_listeners + 1, busy ? TICK_BUSY : TICK_IDLE) <= 0)
 			continue;
 		if (p[0].revents && read(im->wake, &n, sizeof(n)) < 0)
 			log_debug("acceptor: %s", errno_text(errno));
-		for (unsigned i = 0; i < im->n_fds; i++)
+		for (unsigned i = 0; i < im->n_listeners; i++)
 			if (p[i + 1].revents)
-				able &= take_connections(&a, im->fds[i]);
+				able &= take_connections(&a, &im->listeners[i]);
 		if (!able)
 			poll(NULL, 0, TICK_BUSY);
 	}

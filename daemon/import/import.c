@@ -5,6 +5,7 @@
  * have been stopped, or have answered all puts, before import_free.
  */
 #include "daemon/import/import_priv.h"
+#include "daemon/import/tls.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,6 +22,7 @@ struct import *import_new(const struct import_config *c, struct queue *q, struct
 
 	im->c = *c;
 	im->listen = xstrdup(c->listen ? c->listen : "127.0.0.1:8080");
+	im->listen_tls = c->listen_tls && *c->listen_tls ? xstrdup(c->listen_tls) : NULL;
 	im->port_file = c->port_file ? xstrdup(c->port_file) : NULL;
 	im->state_dir = c->state_dir ? xstrdup(c->state_dir) : NULL;
 	im->queue = q;
@@ -56,8 +58,9 @@ static void mhd_log(void *arg, const char *fmt, va_list ap)
 	log_debug("http: %.*s", (int)strcspn(text, "\n"), text);
 }
 
-static int start_worker(struct import *im, struct worker *w, struct err *e)
+static int start_worker(struct import *im, struct worker *w, bool tls, struct err *e)
 {
+	struct MHD_OptionItem options[3] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
 	unsigned seconds = (unsigned)((im->c.request_timeout + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
 
 	w->im = im;
@@ -65,27 +68,47 @@ static int start_worker(struct import *im, struct worker *w, struct err *e)
 	random_bytes(&w->id_prefix, sizeof(w->id_prefix));
 	w->intake = intake_new();
 	w->auth = auth_new(im->state, im->c.seal);
-	w->mhd = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
+	w->tls = tls;
+	if (tls) {
+		options[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)tls_certificate};
+		options[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES};
+	}
+	w->mhd = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+			(tls ? MHD_USE_TLS : 0),
 		0, NULL, NULL, request_on, w, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)IMPORT_POOL,
 		MHD_OPTION_CONNECTION_TIMEOUT, seconds, MHD_OPTION_CONNECTION_LIMIT, im->c.connections_max + 16, MHD_OPTION_NOTIFY_COMPLETED,
-		request_completed, w, MHD_OPTION_NOTIFY_CONNECTION, request_connection, w, MHD_OPTION_END);
+		request_completed, w, MHD_OPTION_NOTIFY_CONNECTION, request_connection, w, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	return w->mhd ? 0 : err_errno(e, errno, "an http thread does not start");
 }
 
 /* STATE_DIR/http.port, for scripts that asked for port 0. */
-static int write_port(struct import *im, struct err *e)
+static int write_port(const char *file, unsigned port, struct err *e)
 {
-	const char *slash = im->port_file ? strrchr(im->port_file, '/') : NULL;
+	const char *slash = strrchr(file, '/');
 	char text[16];
 	char *dir;
 	int rc;
 
+	snprintf(text, sizeof(text), "%u\n", port);
+	dir = slash ? xstrndup(file, (size_t)(slash - file)) : xstrdup(".");
+	rc = file_commit(*dir ? dir : "/", slash ? slash + 1 : file, text, strlen(text), e);
+	free(dir);
+	return rc;
+}
+
+static int write_ports(struct import *im, struct err *e)
+{
+	char *tls_file;
+	int rc;
+
 	if (!im->port_file)
 		return 0;
-	snprintf(text, sizeof(text), "%u\n", im->port);
-	dir = slash ? xstrndup(im->port_file, (size_t)(slash - im->port_file)) : xstrdup(".");
-	rc = file_commit(*dir ? dir : "/", slash ? slash + 1 : im->port_file, text, strlen(text), e);
-	free(dir);
+	if (write_port(im->port_file, im->port, e) || !im->port_tls)
+		return im->port_tls ? -1 : 0;
+	tls_file = xasprintf("%.*s/https.port", (int)(strrchr(im->port_file, '/') ? strrchr(im->port_file, '/') - im->port_file : 1),
+		strrchr(im->port_file, '/') ? im->port_file : ".");
+	rc = write_port(tls_file, im->port_tls, e);
+	free(tls_file);
 	return rc;
 }
 
@@ -96,6 +119,11 @@ int import_start(struct import *im, struct err *e)
 	sigset_t all, old;
 	int rc = -1;
 
+	if (im->listen_tls) {
+		if (import_reload_tls(im, im->c.tls_cert, im->c.tls_key, e))
+			return -1;
+		n *= 2; /* libmicrohttpd's threads speak TLS with all of theirs, or with none */
+	}
 	im->workers = xcalloc(n, sizeof(*im->workers));
 	sigfillset(&all); /* only main handles signals */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -103,11 +131,11 @@ int import_start(struct import *im, struct err *e)
 		goto out;
 	keyed_recall(im);
 	for (; im->n_workers < n; im->n_workers++)
-		if (start_worker(im, &im->workers[im->n_workers], e)) {
+		if (start_worker(im, &im->workers[im->n_workers], im->listen_tls && im->n_workers >= n / 2, e)) {
 			im->n_workers++;
 			goto out;
 		}
-	if (write_port(im, e))
+	if (write_ports(im, e))
 		goto out;
 	rc = pthread_create(&im->acceptor, NULL, accept_run, im);
 	if (rc)
@@ -122,6 +150,20 @@ out:
 unsigned import_port(const struct import *im)
 {
 	return im->port;
+}
+
+unsigned import_port_tls(const struct import *im)
+{
+	return im->port_tls;
+}
+
+int import_reload_tls(struct import *im, const char *cert, const char *key, struct err *e)
+{
+	if (!im->listen_tls)
+		return 0;
+	if (!cert || !*cert || !key || !*key)
+		return err_set(e, ERR_CONFIG, "https needs tls_cert and tls_key, the PEM files of a certificate and of its key");
+	return tls_load(cert, key, e);
 }
 
 static void wake(struct import *im)
@@ -189,8 +231,9 @@ void import_free(struct import *im)
 		if (w->db)
 			state_reader_close(w->db);
 	}
-	for (unsigned i = 0; i < im->n_fds; i++)
-		close(im->fds[i]);
+	for (unsigned i = 0; i < im->n_listeners; i++)
+		close(im->listeners[i].fd);
+	tls_free();
 	put_free_all(im);
 	if (im->wake >= 0)
 		close(im->wake);
@@ -199,6 +242,7 @@ void import_free(struct import *im)
 	free(im->workers);
 	keyed_free(im->keyed);
 	free(im->listen);
+	free(im->listen_tls);
 	free(im->port_file);
 	free(im->state_dir);
 	free(im);

@@ -11,6 +11,8 @@
 struct seal;
 struct import_config {
 	const char *listen;	  /* "127.0.0.1:8080", "[::1]:0", "*:8080" */
+	const char *listen_tls;	  /* NULL: no TLS; else cert and key are PEM files */
+	const char *tls_cert, *tls_key;
 	const char *port_file;	  /* STATE_DIR/http.port is written with the port that was taken */
 	unsigned threads;	  /* 0: cores */
 	unsigned connections_max; /* 1000 */
@@ -26,6 +28,9 @@ struct import;
 struct import *import_new(const struct import_config *c, struct queue *q, struct state *state, struct err *e) MUST_CHECK;
 int import_start(struct import *im, struct err *e) MUST_CHECK;
 unsigned import_port(const struct import *im);
+unsigned import_port_tls(const struct import *im); /* 0: none */
+/* The certificate from these files for new connections; -1: the one before stays. Main's thread. */
+int import_reload_tls(struct import *im, const char *cert, const char *key, struct err *e) MUST_CHECK;
 void import_drain(struct import *im, int64_t deadline_mono); /* no new connections; requests under way are answered, keep-alive ends */
 void import_free(struct import *im);
 /* For Retry-After and /readyz: seconds that a client should wait now (from the drain speed), and why the door is shut ("" = open). */

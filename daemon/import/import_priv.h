@@ -18,7 +18,7 @@
 #include "daemon/import/request.h"
 
 #define IMPORT_POOL (32u << 10) /* libmicrohttpd's memory per connection */
-#define IMPORT_LISTEN_MAX 4u
+#define IMPORT_LISTEN_MAX 4u /* sockets of one address */
 
 struct conn {
 	LIST_ENTRY(conn) link; /* import.conns, under lock */
@@ -30,9 +30,12 @@ struct conn {
 
 LIST_HEAD(conn_list, conn);
 
+struct listener { int fd; bool tls; };
+
 struct worker {
 	struct import *im;
 	struct MHD_Daemon *mhd;
+	bool tls; /* the second half of the workers, if any has it */
 	_Atomic unsigned conns;
 	/* of its thread alone: */
 	struct intake *intake;
@@ -45,13 +48,13 @@ struct worker {
 
 struct import {
 	struct import_config c;
-	char *listen, *port_file, *state_dir;
+	char *listen, *listen_tls, *port_file, *state_dir;
 	struct queue *queue;
 	struct state *state;
 	struct worker *workers;
 	unsigned n_workers;
-	int fds[IMPORT_LISTEN_MAX];
-	unsigned n_fds, port;
+	struct listener listeners[2 * IMPORT_LISTEN_MAX];
+	unsigned n_listeners, port, port_tls;
 	int wake; /* eventfd of the acceptor */
 	pthread_t acceptor;
 	bool started;

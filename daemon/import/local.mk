@@ -5,6 +5,7 @@ libdaemon_a_SOURCES += daemon/import/import.h daemon/import/import_priv.h daemon
 	daemon/import/intake.h daemon/import/intake.c \
 	daemon/import/rules.h daemon/import/rules.c \
 	daemon/import/signature.h daemon/import/signature.c \
+	daemon/import/tls.h daemon/import/tls.c \
 	daemon/import/webhook.h daemon/import/webhook.c \
 	daemon/import/keyed.h daemon/import/keyed.c \
 	daemon/import/decode.h daemon/import/decode.c daemon/import/decode_push.c daemon/import/encode.c \
