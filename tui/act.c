@@ -366,7 +366,7 @@ static void on_dry_run(struct app *app, struct view *v, const json_t *r, const s
 	add_planned(r, "insert", _("inserted"), &plan);
 	add_planned(r, "update", _("updated"), &plan);
 	add_planned(r, "reject", _("rejected"), &plan);
-	add_planned(r, "skip", _("skipped as loaded already"), &plan);
+	add_planned(r, "skip", _("skipped, loaded or rejected already"), &plan);
 	buf_addf(&text, _("Dry run: %s."), buf_cstr(&plan));
 	buf_free(&plan);
 	buf_addf(&text, "\n%s", _("What the destination's ledger has already is skipped there: replaying twice changes nothing."));

@@ -22,7 +22,7 @@ static const struct {
 	{"destination.list", "name kind state tables records bytes oldest_ns trend drain_s loaders error"},
 	{"table.list", "source table destination state accepted queued spooled loaded rejected discarded difference lag_s error"},
 	{"table.show", "source table destination state accepted queued spooled loaded rejected discarded difference lag_s key_names error"},
-	{"job.list", "id state source table destination records bytes attempts updated_ns error"},
+	{"job.list", "id state source table destination records bytes rejected_records attempts updated_ns error"},
 	{"pause.list", "kind name by since until reason"},
 	{"audit.list", "at_ns who action object result"},
 	{"event.list", "at_ns level kind object text"},
@@ -136,7 +136,11 @@ void ctl_cell(const struct ctl *c, const char *key, const json_t *v, struct buf 
 		{
 			if (k)
 				buf_addc(out, ',');
-			if (json_is_object(one))
+			if (json_is_object(one) && json_object_get(one, "batch") && json_object_get(one, "state")) { /* jobs of a receipt */
+				ctl_cell(c, "id", json_object_get(one, "id"), out);
+				buf_addc(out, ' ');
+				ctl_cell(c, "state", json_object_get(one, "state"), out);
+			} else if (json_is_object(one))
 				add_dump(c, one, out);
 			else
 				ctl_cell(c, key, one, out);

@@ -21,7 +21,7 @@ static struct destinations *destinations_of(struct view *v)
 
 static void title(struct view *v, struct buf *out)
 {
-	buf_addf(out, _("destinations: %zu, %" PRId64 " loaders at work"), destinations_of(v)->l.t.n, mj_int(v->app->m.status, "loaders.up"));
+	buf_addf(out, _("destinations: %zu, loaders at work: %" PRId64 ""), destinations_of(v)->l.t.n, mj_int(v->app->m.status, "loaders.up"));
 }
 
 static int rank(const json_t *o)

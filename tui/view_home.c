@@ -237,7 +237,7 @@ static void add_next(const struct home *h, const json_t *p, struct buf *out)
 	if (mj_int(p, "attempt"))
 		buf_addf(out, _("attempt %" PRId64 "%s%s"), mj_int(p, "attempt"), next > now ? _(", next in ") : next ? _(", next now") : "", next > now ? buf_cstr(&span) : "");
 	else if (next)
-		buf_addf(out, _("until in %s"), buf_cstr(&span));
+		buf_addf(out, _("for another %s"), buf_cstr(&span));
 	for (size_t k = 0; t.kind == T_DESTINATION && k < n; k++) {
 		const json_t *one = mj_at(s, "tables", k);
 

@@ -155,7 +155,7 @@ static void draw(struct view *v, int y, int height, int width)
 	theme_set(TH_DIM);
 	draw_rule(y, 0, width);
 	theme_set(TH_NORMAL);
-	draw_textf(y + 1, 2, width - 3, _("job %s: %s.%s → %s, %" PRId64 " records, %" PRId64 " rejected, attempts %" PRId64), mj_str(o, "id"), mj_str(o, "source"),
+	draw_textf(y + 1, 2, width - 3, _("job %s: %s.%s → %s, records %" PRId64 ", rejected %" PRId64 ", attempts %" PRId64), mj_str(o, "id"), mj_str(o, "source"),
 		mj_str(o, "table"), mj_str(o, "destination"), mj_int(o, "records"), mj_int(o, "rejected_records"), mj_int(o, "attempts"));
 	if (*mj_str(o, "error.text") && detail > 2)
 		draw_wrapped(y + 2, 2, width - 3, detail - 2, mj_str(o, "error.text"));

@@ -158,7 +158,7 @@ static void add_rejected(const struct snapshot *s, struct problems *l)
 			continue;
 		}
 		p = add(l, "warn", object,
-			xasprintf("%" PRIu64 " record%s rejected and kept for replay, %" PRIu64 " loaded", pair->rejected, pair->rejected == 1 ? "" : "s",
+			xasprintf("%" PRIu64 " record%s rejected and kept, %" PRIu64 " loaded", pair->rejected, pair->rejected == 1 ? "" : "s",
 				pair->loaded));
 		p->tables = 1;
 		p->records = pair->rejected;

@@ -97,7 +97,7 @@ static void look_at_disk(struct retention *r)
 	if (r->pressure == in.was)
 		return;
 	snprintf(text, sizeof(text), r->pressure ? "the disk has %" PRIu64 " MiB left: what all destinations have is deleted early" : "the disk has %" PRIu64 " MiB again", in.disk_free >> 20);
-	tell(r, r->pressure ? "warning" : "info", r->pressure ? "disk.short" : "disk.ok", text);
+	tell(r, r->pressure ? "warn" : "info", r->pressure ? "disk-short" : "disk-ok", text);
 }
 
 /* --- the queue --- */

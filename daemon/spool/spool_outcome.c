@@ -55,7 +55,7 @@ void spool_loaded(struct spool *s, struct dest *d, unsigned slot, struct spool_e
 	metric_add(rejected_records_total, (int64_t)rejected);
 	object_of(sl, object);
 	if (rejected)
-		spool_tx_event(t, "warn", "rejected", object, "%" PRIu64 " of %" PRIu64 " records of %s were rejected by %s and are kept for replay", rejected,
+		spool_tx_event(t, "warn", "rejected", object, "%" PRIu64 " of %" PRIu64 " records of %s were rejected by %s and are kept", rejected,
 			rows + rejected, object, d->row.name);
 	recovered(t, d);
 	t->ev = ev;

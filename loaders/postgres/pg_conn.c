@@ -150,11 +150,26 @@ static void one_line(struct buf *out, const char *text)
 			buf_addc(out, ' ');
 }
 
+/* Of a connection that failed libpq tells one line for each address, and below it, behind a tab, what could be done; that is said here already. */
+static void without_hints(struct buf *out, const char *text)
+{
+	struct buf kept = BUF_INIT;
+
+	for (const char *end; *text; text = end) {
+		end = text + strcspn(text, "\n");
+		end += *end == '\n';
+		if (*text != '\t')
+			buf_add(&kept, text, (size_t)(end - text));
+	}
+	one_line(out, buf_cstr(&kept));
+	buf_free(&kept);
+}
+
 static int connect_failed(struct pg *p, struct err *e)
 {
 	const char *state, *fix;
 
-	one_line(&p->message, p->conn ? PQerrorMessage(p->conn) : "out of memory");
+	without_hints(&p->message, p->conn ? PQerrorMessage(p->conn) : "out of memory");
 	pg_disconnect(p);
 	state = pg_error_of_connect(buf_cstr(&p->message));
 	snprintf(p->state, sizeof(p->state), "%s", state);

@@ -167,6 +167,15 @@ void check_right(struct loader_check *c, const char *name, bool ok, const char *
 	json_array_append_new(c->rights, json_pack("{s:s, s:b, s:o}", "name", name, "ok", ok, "detail", detail ? text_json(detail) : json_null()));
 }
 
+/* A cause may end with what to do, for those who see nothing but it: here it is said once. */
+static void cut_fix(char *cause, const char *fix)
+{
+	size_t n = strlen(cause), m = strlen(fix);
+
+	if (m && n > m + 2 && strcasecmp(cause + n - m, fix) == 0 && memcmp(cause + n - m - 2, "; ", 2) == 0)
+		cause[n - m - 2] = '\0';
+}
+
 void check_failed(struct loader_check *c, const char *cause, const char *fix)
 {
 	if (c->cause)
@@ -182,6 +191,7 @@ static json_t *do_check(struct loader *l, struct err *e)
 	json_t *server = NULL;
 
 	if (connect_now(l, &fix, e)) {
+		cut_fix(e->text, buf_cstr(&fix));
 		check_failed(&c, e->text, buf_cstr(&fix));
 		err_clear(e);
 	} else {

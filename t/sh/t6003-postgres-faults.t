@@ -89,6 +89,7 @@ stop_postgres
 wait_for 20 'answered 2'
 is "a server that is stopped, and then is not there: transient" 'transient transient' "$(sed -n 2,3p "$T/answers" | cut -d' ' -f2- | jq -r .data.class | paste -sd' ')"
 like "the text helps" 'is the server running' "$(sed -n 3p "$T/answers")"
+unlike "and says so once" 'Is the server running on that host' "$(sed -n 3p "$T/answers")"
 exec 7>&-
 start_postgres 8>&- # it would keep the loader's end open
 say "attempt 3" "load b1"
@@ -156,6 +157,7 @@ END
 	is "$1: config" config "$(class)"
 	like "$1: the cause" "$3" "$(last .message)"
 	is "$1: check fails" false "$(answers | head -n 1 | cut -d' ' -f2- | jq .ok)"
+	unlike "$1: which is said once" "$4" "$(answers | head -n 1 | cut -d' ' -f2- | jq -r .cause)"
 	like "$1: what to do" "$4" "$(answers | head -n 1 | cut -d' ' -f2- | jq -r .fix)"
 	unlike "$1: no password in any text" 'not-the-password|stitch-secret' "$(grep -v '^open' <<<"$out")"
 	SETTINGS=$good

@@ -62,7 +62,7 @@ is "the source" '{"kind":"source","name":"shop"}' "$(calls pause.set | tail -n 1
 keys 3
 wait_screen "7034"
 keys R
-sees "R makes a dry run first" "Dry run: 1 would be loaded, 8,442 skipped as loaded already"
+sees "R makes a dry run first" "Dry run: 1 would be loaded, 8,442 skipped, loaded or"
 is "which is all that was asked" '{"dry_run":true,"id":"7034"}' "$(calls job.replay | jq -cS .)"
 keys y
 sees "y replays" "job 7034 is loaded again as job 8001"

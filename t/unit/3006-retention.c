@@ -78,7 +78,7 @@ static void test_queue(void)
 	retention_free(r);
 	start((struct retention_config){.queue_keep = 7 * DAY, .pressure_bytes = UINT64_MAX / 2});
 	round_now();
-	ok(db->loaded_before == w.now.real && db->done_before == w.now.real && strstr(db->last_event, "disk.short"), "the disk short of room: likewise, files too, and an event says so (%s)", db->last_event);
+	ok(db->loaded_before == w.now.real && db->done_before == w.now.real && strstr(db->last_event, "disk-short"), "the disk short of room: likewise, files too, and an event says so (%s)", db->last_event);
 	retention_free(r);
 	world_close(&w);
 }
