@@ -124,12 +124,16 @@ static int apply_connection(struct apply *a, json_t *o, struct err *e)
 	const char *source = text_at(o, "source"), *destination = text_at(o, "destination");
 	const struct source_row *s = world_source_named(&a->w, source, NULL);
 	const struct destination_row *d = world_destination_named(&a->w, destination, NULL);
+	const struct connection_row *is = s && d ? world_connection(&a->w, s->id, d->id) : NULL;
+	const char *schema = text_at(o, "schema");
 	json_t *made;
 	char *name;
 
-	if (s && d && world_connection(&a->w, s->id, d->id))
+	if (is && schema && strcmp(is->schema, schema) != 0)
+		return err_set(e, ERR_STATE, "source %s loads into schema %s of %s; disconnect them first to load into %s", source, is->schema, destination, schema);
+	if (is)
 		return 0;
-	made = connection_create(a->c, source, destination, text_at(o, "schema"), 0, e);
+	made = connection_create(a->c, source, destination, schema, 0, e);
 	if (!made)
 		return -1;
 	json_decref(made);
@@ -139,18 +143,38 @@ static int apply_connection(struct apply *a, json_t *o, struct err *e)
 	return 0;
 }
 
-static int apply_list(struct apply *a, json_t *document, const char *key, const char *const *needs, int (*fn)(struct apply *, json_t *, struct err *), struct err *e)
+/* The whole document is looked at before the first of it is done: the token of a source that was made is shown in the answer, and only there. */
+static int check_document(json_t *document, struct err *e)
+{
+	static const struct { const char *key, *needs[2]; } lists[] = {
+		{"sources", {"name", "kind"}}, {"destinations", {"name", "kind"}}, {"connections", {"source", "destination"}}};
+	const char *key;
+	json_t *list, *o;
+	size_t k, at;
+
+	json_object_foreach(document, key, list)
+	{
+		for (at = 0; at < ARRAY_LEN(lists) && strcmp(key, lists[at].key) != 0; at++)
+			;
+		if (at == ARRAY_LEN(lists))
+			return err_set(e, ERR_INVALID, "the document has \"%.64s\"; it may have sources, destinations and connections", key);
+		if (!json_is_array(list))
+			return err_set(e, ERR_INVALID, "\"%s\" of the document must be an array", key);
+		json_array_foreach(list, k, o)
+			for (size_t i = 0; i < ARRAY_LEN(lists[at].needs); i++)
+				if (!text_at(o, lists[at].needs[i]))
+					return err_set(e, ERR_INVALID, "%s[%zu] of the document has no \"%s\"", key, k, lists[at].needs[i]);
+	}
+	return 0;
+}
+
+static int apply_list(struct apply *a, json_t *document, const char *key, int (*fn)(struct apply *, json_t *, struct err *), struct err *e)
 {
 	json_t *list = json_object_get(document, key), *o;
 	size_t k;
 
-	if (list && !json_is_array(list))
-		return err_set(e, ERR_INVALID, "\"%s\" of the document must be an array", key);
 	json_array_foreach(list, k, o)
 	{
-		for (size_t i = 0; needs[i]; i++)
-			if (!text_at(o, needs[i]))
-				return err_set(e, ERR_INVALID, "%s[%zu] of the document has no \"%s\"", key, k, needs[i]);
 		if (fn(a, o, e))
 			return err_wrap(e, "%s[%zu]", key, k);
 		control_audit_end(a->c, json_true(), NULL);
@@ -166,7 +190,6 @@ static int reload(struct apply *a, struct err *e)
 
 json_t *method_config_apply(struct control_call *c, struct err *e)
 {
-	static const char *const named[] = {"name", "kind", NULL}, *const joined[] = {"source", "destination", NULL};
 	json_error_t je;
 	json_t *doc = json_loads(param_str(c, "document"), JSON_REJECT_DUPLICATES, &je), *v = NULL;
 	struct apply a = {.c = c};
@@ -176,12 +199,16 @@ json_t *method_config_apply(struct control_call *c, struct err *e)
 		json_decref(doc);
 		return NULL;
 	}
+	if (check_document(doc, e)) {
+		json_decref(doc);
+		return NULL;
+	}
 	a.created = json_array();
 	a.changed = json_array();
 	a.tokens = json_object();
-	if (!world_load(c->db, &a.w, e) && !apply_list(&a, doc, "sources", named, apply_source, e) &&
-		!apply_list(&a, doc, "destinations", named, apply_destination, e) && !reload(&a, e) &&
-		!apply_list(&a, doc, "connections", joined, apply_connection, e))
+	if (!world_load(c->db, &a.w, e) && !apply_list(&a, doc, "sources", apply_source, e) &&
+		!apply_list(&a, doc, "destinations", apply_destination, e) && !reload(&a, e) &&
+		!apply_list(&a, doc, "connections", apply_connection, e))
 		v = json_pack("{s:O, s:O, s:O}", "created", a.created, "changed", a.changed, "tokens", a.tokens);
 	world_free(&a.w);
 	json_decref(a.created);

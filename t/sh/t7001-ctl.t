@@ -119,6 +119,12 @@ printf '%s' "$out" >"$T/doc.json"
 exits 0 "config apply of the same" ctl --json config apply --document @"$T/doc.json"
 is "changes nothing" '[[],[]]' "$(jq -c '[.created, .changed]' <<<"$out")"
 exits 1 "no document" ctl config apply --document '[1'
+exits 1 "a list that there is not" ctl config apply --document '{"sources":[{"name":"half","kind":"import"}],"destination":[]}'
+like "is named" '"destination"; it may have sources, destinations and connections' "$err"
+exits 1 "an object without its kind" ctl config apply --document '{"sources":[{"name":"half","kind":"import"},{"name":"b"}]}'
+exits 1 "and nothing was made of what stands before it" ctl source show half
+exits 1 "another schema for a connection" ctl config apply --document "$(jq -c '.connections[0].schema = "elsewhere"' "$T/doc.json")"
+like "is not passed over" 'loads into schema .* disconnect' "$err"
 is "audit list: who did what, the oldest last" '["destination.create","connection.create","done"]' \
 	"$(ctl --json audit list | jq -c '[(map(select(.object == "local"))[-1].action), (map(select(.object == "shop local"))[-1] | .action, .result)]')"
 ok "a check of a destination" ctl destination check local
