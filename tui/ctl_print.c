@@ -136,7 +136,7 @@ void ctl_cell(const struct ctl *c, const char *key, const json_t *v, struct buf 
 		{
 			if (k)
 				buf_addc(out, ',');
-			if (json_is_object(one) && json_object_get(one, "batch") && json_object_get(one, "state")) { /* jobs of a receipt */
+			if (json_object_get(one, "id") && json_object_get(one, "state") && json_object_get(one, "batch")) { /* jobs of a receipt */
 				ctl_cell(c, "id", json_object_get(one, "id"), out);
 				buf_addc(out, ' ');
 				ctl_cell(c, "state", json_object_get(one, "state"), out);

@@ -78,6 +78,9 @@ is "all pages of it" "$(ctl --json job show "$job" | jq .records)" "$(ctl batch 
 exits 1 "a batch that is not there" ctl batch cat 0123
 exits 0 "where" ctl --json where "$receipt"
 is "to the end" '["orders","done"]' "$(jq -c '[.records[0].table, .records[0].jobs[0].state]' <<<"$out")"
+like "as lines: each record with its batch, whole" '"batch":"[0-9a-f]{32}"' "$(ctl where "$receipt")"
+script -qec "$BUILD/stitchctl --socket $SOCK where $receipt" /dev/null </dev/null | tr -d '\r' >"$T/screen"
+like "on a terminal: its jobs by id and state" ' [0-9]+ done$' "$(grep "cut  " "$T/screen")"
 exits 1 "a receipt that is none" ctl where nonsense
 
 # --- acting ---
