@@ -378,6 +378,8 @@ static void say_where(const struct push *p, const struct err *e)
 {
 	if (p->in_body && e->code == ERR_IO)
 		fprintf(stderr, _("stitchctl: push: lines %" PRIu64 " to %" PRIu64 " may have been accepted although their answer was lost\n"), p->first, p->last);
+	else if (p->in_body && p->unsent)
+		fprintf(stderr, _("stitchctl: push: the request that was refused held lines %" PRIu64 " to %" PRIu64 "\n"), p->first, p->last);
 	fprintf(stderr, _("stitchctl: push: %" PRIu64 " records are accepted; go on from line %" PRIu64 " of the same input with --skip %" PRIu64 "\n"), p->accepted,
 		p->done_to + 1, p->done_to);
 }

@@ -130,6 +130,7 @@ fresh $'201\n400\n'
 exits 1 "a batch is refused" ctl push shop --table t <"$T/in"
 is "no other was sent after it" "2" "$(wc -l <"$T/requests")"
 like "why, without its escapes" 'stitchctl: push: 400 Record 3 did not.x1b\[2J conform' "$err"
+like "which lines that is about" 'the request that was refused held lines 5001 to 10000' "$err"
 like "where to go on" '5000 records are accepted; go on from line 5001 of the same input with --skip 5000' "$err"
 fresh ''
 exits 0 "going on there" ctl push shop --table t --skip 5000 <"$T/in"
