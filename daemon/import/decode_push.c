@@ -340,7 +340,7 @@ int decode_push(struct intake *b, struct str body, int64_t client_id, struct ref
 int decode_transit(struct intake *b, struct str body, struct refusal *r)
 {
 	struct transit *t = b->transit;
-	size_t max = MIN(MAX(body.len, 1u << 20) * IMPORT_TRANSIT_TIMES, IMPORT_TRANSIT_MAX);
+	size_t max = MIN(MAX(body.len * IMPORT_TRANSIT_TIMES, IMPORT_TRANSIT_LEAST), IMPORT_TRANSIT_MAX);
 
 	if (transit_decode(t, body, IMPORT_DEPTH_MAX, max) == 0)
 		return 0;

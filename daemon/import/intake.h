@@ -26,7 +26,8 @@
 #define IMPORT_DEPTH_MAX 200u
 #define IMPORT_RECORD_MAX (20u << 20) /* of one record's line, which Transit can make larger than the body; readers take FRAME_LINE_MAX */
 #define IMPORT_TRANSIT_MAX (64u << 20) /* of a Transit body once it is JSON text, and */
-#define IMPORT_TRANSIT_TIMES 16u /* so many times its length (as if that were at least 1 MiB) */
+#define IMPORT_TRANSIT_TIMES 32u /* so many times its length, or */
+#define IMPORT_TRANSIT_LEAST (1u << 20)
 #define IMPORT_STEPS_MAX 64000000u /* of a request's schema, over all of its records: a second or two */
 
 struct field {

@@ -219,7 +219,7 @@ static int prepare(struct request *r, struct job *j)
 /* What is left of the body is what the queue gets. */
 static int prepare_and_release(struct request *r, struct job *j)
 {
-	bool large = r->body.len > LARGE;
+	bool large = r->body.len > (r->transit ? LARGE / IMPORT_TRANSIT_TIMES : LARGE); /* or may become so */
 	struct import *im = r->w->im;
 	int rc;
 
