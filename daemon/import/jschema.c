@@ -603,6 +603,12 @@ static const struct {
 	{"definitions", key_definitions}, {"$defs", key_definitions},
 };
 
+/* Patterns above all: "a{1900}" is short. */
+static bool too_large(const struct jcompile *c)
+{
+	return c->s->bytes > JSCHEMA_BYTES_MAX && err_set(c->e, ERR_INVALID, "it takes more than %u bytes of memory", JSCHEMA_BYTES_MAX);
+}
+
 static int keyword(struct jkey *k)
 {
 	size_t i = 0;
@@ -610,6 +616,8 @@ static int keyword(struct jkey *k)
 	while (i < ARRAY_LEN(keywords) && !jscan_string_is(k->s->tok, str_c(keywords[i].name)))
 		i++;
 	k->t = jscan_next(k->s);
+	if (too_large(k->c))
+		return -1;
 	if (i == ARRAY_LEN(keywords))
 		return pass(k);
 	k->name = str_c(keywords[i].name);
@@ -622,6 +630,8 @@ static int schema(struct jcompile *c, struct jscan *s, enum jscan_token t, struc
 	struct jkey k = {.c = c, .s = s, .t = t, .name = STR("schema")};
 
 	*out = NULL;
+	if (too_large(c))
+		return -1;
 	if (t == JSCAN_TRUE || t == JSCAN_NULL)
 		return 0;
 	if (t != JSCAN_OBJECT && t != JSCAN_FALSE)

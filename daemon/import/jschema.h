@@ -16,6 +16,7 @@
 
 #define JSCHEMA_TEXT_MAX (1u << 20)
 #define JSCHEMA_NODES_MAX 100000u
+#define JSCHEMA_BYTES_MAX (32u << 20) /* compiled */
 #define JSCHEMA_REQUIRED_MAX 10000u /* as many fields as a record can have */
 #define JSCHEMA_DEPTH_MAX 1000u /* of a judgement: nested values and references together */
 #define JSCHEMA_ALL 0x1ffu	 /* 1 << every enum jtype */

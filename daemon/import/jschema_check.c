@@ -306,7 +306,7 @@ static bool pattern_props(struct jobject_check *x, struct str name, const struct
 	for (size_t i = 0; i < x->o->n_patterns; i++) {
 		const struct jpattern_prop *p = &x->o->patterns[i];
 		struct jscan again = *s;
-		int m = p->pattern ? pattern_match(p->pattern, name, x->c->steps) : 1;
+		int m = !spend(x->c, 1) ? -1 : p->pattern ? pattern_match(p->pattern, name, x->c->steps) : 1;
 
 		if (m < 0) {
 			*x->c->steps = 0;

@@ -301,6 +301,27 @@ static void test_bounds(void)
 	buf_adds(&text, "\"y\":0}}");
 	ok(!jschema_new(buf_str(&text), &e), "references that are far");
 	is_str("too many references", e.text, "why");
+	buf_truncate(&text, 0);
+	buf_adds(&text, "{\"patternProperties\":{\"a\":{}");
+	for (unsigned i = 0; i < 10000; i++)
+		buf_addf(&text, ",\"a{19%u}\":{}", i % 100);
+	buf_adds(&text, "}}");
+	ok(!jschema_new(buf_str(&text), &e), "patterns that grow");
+	is_str("it takes more than 33554432 bytes of memory", e.text, "why");
+	buf_truncate(&text, 0);
+	buf_adds(&text, "{\"patternProperties\":{\"(?=a)\":{}");
+	for (unsigned i = 0; i < 30000; i++)
+		buf_addf(&text, ",\"(?=a)%u\":{}", i);
+	buf_adds(&text, "}}");
+	s = jschema_new(buf_str(&text), &e);
+	buf_truncate(&why, 0);
+	buf_adds(&why, "{\"a\":1");
+	for (unsigned i = 0; i < 1000; i++)
+		buf_addf(&why, ",\"k%u\":1", i);
+	buf_adds(&why, "}");
+	steps = 1000000;
+	ok(s && !jschema_check(s, buf_str(&why), &steps, NULL), "patterns that are not understood take steps too");
+	jschema_free(s);
 	buf_free(&text);
 	buf_free(&why);
 }
