@@ -154,6 +154,7 @@ static int start_door(struct app *a, struct err *e)
 		.port_file = port_file,
 		.threads = (unsigned)c->http_threads,
 		.connections_max = (unsigned)c->connections_max,
+		.connections_per_address = (unsigned)c->connections_per_address,
 		.body_max = c->body_max,
 		.bodies_max = MAX(c->memory_limit / 4, c->body_max),
 		.request_timeout = c->request_timeout,

@@ -28,6 +28,7 @@ const struct conf_key config_keys[] = {
 	{"reserve", CONF_BYTES, "0", 0, 0, AT(reserve), false, "free disk that the door leaves; 0: max(256M, 5 %), at most a quarter of the disk"},
 	{"http_threads", CONF_INT, "0", 0, 64, AT(http_threads), false, "threads of the door; 0: one per core"},
 	{"connections_max", CONF_INT, "1000", 1, 100000, AT(connections_max), false, "open HTTP connections"},
+	{"connections_per_address", CONF_INT, "0", 0, 100000, AT(connections_per_address), false, "of them from one address; 0: no limit"},
 	{"body_max", CONF_BYTES, "20M", MIB, 20 * MIB, AT(body_max), false, "largest request body"},
 	{"request_timeout", CONF_DURATION, "60s", SEC, 3600 * SEC, AT(request_timeout), false, "an idle or unanswered request ends after this"},
 	{"queue_segment", CONF_BYTES, "64M", MIB, 4096 * MIB, AT(segment_bytes), false, "size of a segment file of the log"},

@@ -25,9 +25,9 @@ static const struct kind destinations[] = {
 static const char *const destinations_to_come[] = {"redshift", "snowflake", "bigquery", "s3"};
 
 static const struct kind sources[] = {
-	{"import", {{NULL, 0}}},
+	{"import", {{"when_paused", 0}, {"rate_limit", 0}}},
 	{"webhook", {{"key", 0}, {"table_field", 0}, {"signature_header", 0}, {"signature_algorithm", 0}, {"secret", SECRET}, {"secret_old", SECRET},
-			    {"form", 0}}},
+			    {"form", 0}, {"when_paused", 0}, {"rate_limit", 0}}},
 };
 static const char *const sources_to_come[] = {"singer", "file", "postgres", "http"};
 
@@ -95,11 +95,17 @@ static bool one_of(const char *v, const char *const *list)
 /* Values that the door relies on (import/rules.c). */
 static int check_source_values(json_t *settings, struct err *e)
 {
-	static const char *const algorithms[] = {"sha256", "sha1", NULL};
+	static const char *const algorithms[] = {"sha256", "sha1", NULL}, *const pauses[] = {"refuse", "hold", NULL};
+	const char *paused = json_string_value(json_object_get(settings, "when_paused")), *rate = json_string_value(json_object_get(settings, "rate_limit"));
 	const char *key = json_string_value(json_object_get(settings, "key")), *form = json_string_value(json_object_get(settings, "form"));
 	const char *algorithm = json_string_value(json_object_get(settings, "signature_algorithm"));
 	const char *header = json_string_value(json_object_get(settings, "signature_header")), *secret = json_string_value(json_object_get(settings, "secret"));
+	uint64_t n;
 
+	if (paused && *paused && !one_of(paused, pauses))
+		return err_set(e, ERR_INVALID, "when_paused is refuse (requests are answered 401) or hold (they are taken, and not loaded until it is resumed), not \"%s\"", paused);
+	if (rate && *rate && (str_to_u64(str_c(rate), &n) || !n || n > 1000000000))
+		return err_set(e, ERR_INVALID, "rate_limit is a number of records per second, from 1 to 1000000000, not \"%s\"", rate);
 	if (key && strlen(key) > 50)
 		return err_set(e, ERR_INVALID, "key names a field of the records, in at most 50 characters");
 	if (form && *form && strcmp(form, "fields") != 0 && (strncmp(form, "json:", 5) != 0 || !form[5]))

@@ -241,7 +241,7 @@ json_t *method_source_check(struct control_call *c, struct err *e)
 		return NULL;
 	}
 	if (world_pause(&w, PAUSE_SOURCE, row.id)) {
-		cause = "the source is paused: its requests are answered 401 (Connection is not active)";
+		cause = "the source is paused: its requests are answered 401 (Connection is not active), or taken and held if its when_paused says so";
 		fix = "stitchctl resume source NAME";
 	} else if (!queue_writable(c->ct->parts.queue, &why)) {
 		cause = why.text;

@@ -167,13 +167,55 @@ static struct worker *least_busy(struct import *im, bool tls)
 	return best;
 }
 
+/* IPv4 as IPv6 has it. */
+void accept_address(const struct sockaddr *a, unsigned char out[16])
+{
+	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	memset(out, 0, 16);
+	if (a && a->sa_family == AF_INET6) {
+		memcpy(out, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, 16);
+	} else if (a && a->sa_family == AF_INET) {
+		memcpy(out, mapped, sizeof(mapped));
+		memcpy(out + 12, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4);
+	}
+}
+
+void accept_forget(struct import *im, const unsigned char address[16])
+{
+	struct str key = str_mem((const char *)address, 16);
+	uintptr_t n = (uintptr_t)map_get(&im->addresses, key);
+
+	if (n > 1)
+		map_put(&im->addresses, key, (void *)(n - 1));
+	else
+		map_del(&im->addresses, key);
+}
+
+/* One more from this address; false: it has as many as it may. */
+static bool count_address(struct import *im, const unsigned char address[16])
+{
+	struct str key = str_mem((const char *)address, 16);
+	uintptr_t n;
+
+	pthread_mutex_lock(&im->lock);
+	n = (uintptr_t)map_get(&im->addresses, key);
+	if (n < im->c.connections_per_address)
+		map_put(&im->addresses, key, (void *)(n + 1));
+	pthread_mutex_unlock(&im->lock);
+	return n < im->c.connections_per_address;
+}
+
 static void hand_over(struct acceptor *a, int fd, bool tls, const struct sockaddr *addr, socklen_t len)
 {
 	struct import *im = a->im;
+	bool counted = im->c.connections_per_address > 0;
+	unsigned char address[16];
 	struct worker *w;
 	int one = 1;
 
-	if (atomic_load(&im->n_conns) >= im->c.connections_max) {
+	accept_address(addr, address);
+	if (atomic_load(&im->n_conns) >= im->c.connections_max || (counted && !count_address(im, address))) {
 		turn_away(a, fd, tls);
 		return;
 	}
@@ -185,6 +227,11 @@ static void hand_over(struct acceptor *a, int fd, bool tls, const struct sockadd
 	if (MHD_add_connection(w->mhd, fd, addr, len) == MHD_YES)
 		return;
 	/* it has closed the socket */
+	if (counted) {
+		pthread_mutex_lock(&im->lock);
+		accept_forget(im, address);
+		pthread_mutex_unlock(&im->lock);
+	}
 	atomic_fetch_sub(&w->conns, 1);
 	atomic_fetch_sub(&im->n_conns, 1);
 	metric_add(import_connections, -1);

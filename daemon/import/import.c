@@ -29,6 +29,7 @@ struct import *import_new(const struct import_config *c, struct queue *q, struct
 	im->state = state;
 	im->c.body_max = c->body_max ? c->body_max : 20u << 20;
 	im->c.bodies_max = MAX(c->bodies_max ? c->bodies_max : 64u << 20, im->c.body_max);
+	im->tenant_max = MAX(im->c.bodies_max / 2, im->c.body_max);
 	im->c.connections_max = c->connections_max ? c->connections_max : 1000;
 	im->c.request_timeout = c->request_timeout ? c->request_timeout : 60 * NSEC_PER_SEC;
 	atomic_store(&im->retry_after, 2);
@@ -241,6 +242,7 @@ void import_free(struct import *im)
 	pthread_mutex_destroy(&im->large);
 	free(im->workers);
 	keyed_free(im->keyed);
+	room_free(im);
 	free(im->listen);
 	free(im->listen_tls);
 	free(im->port_file);

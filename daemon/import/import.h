@@ -16,6 +16,7 @@ struct import_config {
 	const char *port_file;	  /* STATE_DIR/http.port is written with the port that was taken */
 	unsigned threads;	  /* 0: cores */
 	unsigned connections_max; /* 1000 */
+	unsigned connections_per_address; /* 0: no limit */
 	uint64_t body_max;	  /* 20 MiB */
 	uint64_t bodies_max;	  /* all bodies in memory together, until the queue has them: 64 MiB; what no longer fits is suspended, then 503 */
 	int64_t request_timeout;  /* 60 s */

@@ -16,6 +16,7 @@
 #include "daemon/import/auth.h"
 #include "daemon/import/import.h"
 #include "daemon/import/request.h"
+#include "map.h"
 
 #define IMPORT_POOL (32u << 10) /* libmicrohttpd's memory per connection */
 #define IMPORT_LISTEN_MAX 4u /* sockets of one address */
@@ -26,6 +27,7 @@ struct conn {
 	int fd;
 	_Atomic int64_t idle_since; /* when its last request ended; 0 while there is one */
 	_Atomic bool cut;	     /* told to end */
+	unsigned char address[16];   /* if they are counted */
 };
 
 LIST_HEAD(conn_list, conn);
@@ -67,7 +69,8 @@ struct import {
 	pthread_mutex_t large, lock; /* large: one large body is decoded at a time, which takes twice its size on top; lock: all that follows */
 	struct conn_list conns;
 	struct request_list asleep, waiting;
-	uint64_t bodies;
+	uint64_t bodies, tenant_max; /* bytes; one source's at most */
+	struct map tenants, addresses; /* by source id; connections by address */
 	SLIST_HEAD(, job) free_jobs;
 	unsigned n_free_jobs;
 	char why[200]; /* import_set_pressure */
@@ -77,5 +80,7 @@ struct import {
 /* accept.c */
 int accept_open(struct import *im, struct err *e) MUST_CHECK;
 void *accept_run(void *im);
+void accept_address(const struct sockaddr *a, unsigned char out[16]);
+void accept_forget(struct import *im, const unsigned char address[16]); /* under lock */
 
 #endif

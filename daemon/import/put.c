@@ -104,6 +104,7 @@ static void job_over(struct job *j, const char *busy)
 {
 	struct request_list woken = TAILQ_HEAD_INITIALIZER(woken);
 	struct import *im = j->im;
+	struct tenant *tenant = j->tenant; /* j is gone soon */
 	uint64_t held = j->held;
 	struct request *r;
 
@@ -119,7 +120,7 @@ static void job_over(struct job *j, const char *busy)
 	if (r)
 		MHD_resume_connection(r->mhd);
 	keyed_wake(&woken);
-	room_give(im, held);
+	room_give(im, tenant, held);
 }
 
 /* The queue's thread: durable, or unknown. */
@@ -228,6 +229,7 @@ static int prepare_and_release(struct request *r, struct job *j)
 	rc = prepare(r, j);
 	if (!rc)
 		j->held = MIN(r->admitted, j->put.bytes.len);
+	j->tenant = r->rules->tenant;
 	room_release(r, j->held);
 	if (large)
 		pthread_mutex_unlock(&im->large);
@@ -251,6 +253,7 @@ bool put_request(struct request *r)
 		return false;
 	}
 	CRASHPOINT("door-parsed");
+	room_charge(r);
 	request_wait(r);
 	MHD_suspend_connection(r->mhd);
 	pthread_mutex_lock(&im->lock);

@@ -101,6 +101,9 @@ void request_connection(void *arg, struct MHD_Connection *mhd, void **slot, enum
 		c->w = w;
 		c->fd = info ? info->connect_fd : -1;
 		atomic_store(&c->idle_since, now_get().mono);
+		info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+		if (info)
+			accept_address(info->client_addr, c->address);
 		*slot = c;
 		pthread_mutex_lock(&w->im->lock);
 		LIST_INSERT_HEAD(&w->im->conns, c, link);
@@ -111,6 +114,8 @@ void request_connection(void *arg, struct MHD_Connection *mhd, void **slot, enum
 		return;
 	*slot = NULL;
 	pthread_mutex_lock(&w->im->lock);
+	if (w->im->c.connections_per_address)
+		accept_forget(w->im, c->address);
 	LIST_REMOVE(c, link); /* its descriptor is closed after this: nobody shuts down another's */
 	pthread_mutex_unlock(&w->im->lock);
 	free(c);
@@ -150,7 +155,7 @@ static enum MHD_Result answer(struct request *r)
 	if (r->allow)
 		MHD_add_response_header(resp, "Allow", r->allow);
 	if (status == 503) {
-		snprintf(seconds, sizeof(seconds), "%u", import_retry_after(r->w->im));
+		snprintf(seconds, sizeof(seconds), "%u", r->retry_after ? r->retry_after : import_retry_after(r->w->im));
 		MHD_add_response_header(resp, "Retry-After", seconds);
 	}
 	if (r->close || atomic_load(&r->w->im->draining))

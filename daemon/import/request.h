@@ -46,6 +46,7 @@ struct request {
 	enum coding_kind packed;   /* how the body comes */
 	struct coding *coding;	   /* while it is unpacked */
 	struct buf body;
+	unsigned retry_after; /* s, of its own 503; 0: as for all */
 	struct source_rules *rules; /* of its source, once the token is known; its own use */
 	struct str path_token;	   /* of a webhook's address */
 	int64_t path_client;
@@ -71,6 +72,7 @@ struct job { /* one queue_put */
 	struct import *im;
 	struct request *req; /* who waits, or NULL; under lock */
 	uint64_t held;	     /* of its bytes: counted in import.bodies until the queue has answered */
+	struct tenant *tenant; /* by whom it is held */
 	SLIST_ENTRY(job) free;
 };
 
@@ -88,7 +90,10 @@ void request_expire(struct import *im, int64_t now_mono); /* all that sleep past
 void room_admit(struct request *r); /* suspends it if its body must wait */
 bool room_grow(struct request *r, uint64_t need); /* false: no room for so much */
 void room_release(struct request *r, uint64_t keep); /* its body is gone; keep: bytes that stay counted, as the job's */
-void room_give(struct import *im, uint64_t n);
+void room_give(struct import *im, struct tenant *t, uint64_t n);
+unsigned room_rate(struct request *r); /* s until its source may send again by its rate_limit; 0: now. Finds the source's tenant */
+void room_charge(struct request *r); /* its records were taken */
+void room_free(struct import *im);
 /* put.c */
 bool put_request(struct request *r); /* the body is complete: suspended until the queue answers; false: answered at once */
 void put_accepted(struct request *r, const struct queue_put *p); /* the body of its 201 */

@@ -206,6 +206,9 @@ void route_check(struct request *r)
 	partial = r->route == ROUTE_BATCH ? MHD_lookup_connection_value(r->mhd, MHD_GET_ARGUMENT_KIND, "partial") : NULL;
 	r->partial = partial && str_ieq(str_c(partial), STR("true"));
 	choose_id(r);
+	r->retry_after = room_rate(r);
+	if (r->retry_after && route_stores(r) && !r->refusal.status)
+		refuse_busy(&r->refusal, "More than the source's rate_limit arrives; please send it again later");
 	if (r->route == ROUTE_VALIDATE) /* it stores nothing, so no key is kept, and it does not matter whether the queue could */
 		r->keyed = false;
 	else if (!r->refusal.status && import_shut(im, &why))

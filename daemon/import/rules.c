@@ -39,6 +39,10 @@ int rules_new(const struct source_row *s, const struct seal *seal, struct source
 	v = text(o, "when_paused");
 	r->hold = v && strcmp(v, "hold") == 0;
 	free(v);
+	v = text(o, "rate_limit");
+	if (v && str_to_u64(str_c(v), &r->rate_limit))
+		r->rate_limit = 0;
+	free(v);
 	r->key = text(o, "key");
 	r->table_field = text(o, "table_field");
 	r->signature_header = text(o, "signature_header");

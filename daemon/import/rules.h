@@ -10,11 +10,14 @@
 #include "daemon/state/seal.h"
 #include "daemon/state/state.h"
 
+struct tenant; /* room.c */
 struct source_rules {
 	unsigned users;
 	int64_t source_id, client_id;
 	bool webhook;
 	bool hold; /* when_paused = hold: taken all the same */
+	uint64_t rate_limit; /* records/s; 0: none */
+	struct tenant *tenant; /* what the source holds now, in all threads together */
 	/* of a webhook; NULL: not set */
 	char *key, *table_field, *signature_header, *form;
 	bool sha1; /* of the signature; else sha256 */

@@ -20,14 +20,16 @@ int db_load_candidates(struct db *db, int64_t destination_id, int64_t now, unsig
 
 	*out = NULL;
 	*n = 0;
-	/* unfinished loads that are due (also one whose loader was forgotten: the caller knows what runs), and tables with ready jobs and no load */
+	/* not those of a paused source that holds; unfinished loads that are due (also one whose loader was forgotten: the caller knows what runs), and tables with ready jobs and no load */
 	if (q_begin(&q, db,
+		    "WITH held AS (SELECT p.object_id FROM pause p JOIN source s ON s.id = p.object_id WHERE p.kind = 1 AND (p.until = 0 OR p.until > ?2) AND "
+		    "json_extract(s.settings, '$.when_paused') = 'hold') "
 		    "SELECT l.table_id, t.source_id, t.name, count(*), sum(j.records), sum(j.bytes), min(j.created) AS since FROM load l JOIN tbl t ON t.id = l.table_id "
 		    "JOIN job j ON j.load_id = l.id AND j.load_id > 0 WHERE l.destination_id = ?1 AND l.outcome = '' AND l.not_before <= ?2 AND j.state IN (2, 4, 5) "
-		    "GROUP BY l.id HAVING max(j.state) < 5 "
+		    "AND t.source_id NOT IN (SELECT object_id FROM held) GROUP BY l.id HAVING max(j.state) < 5 "
 		    "UNION ALL SELECT y.table_id, t.source_id, t.name, y.ready, y.ready_records, y.ready_bytes, (SELECT j.created FROM job j WHERE "
 		    "j.destination_id = y.destination_id AND j.table_id = y.table_id AND j.state = 1 ORDER BY j.id LIMIT 1) FROM tally y JOIN tbl t ON t.id = y.table_id "
-		    "WHERE y.destination_id = ?1 AND y.ready > 0 AND NOT EXISTS (SELECT 1 FROM load l WHERE l.destination_id = ?1 AND l.table_id = y.table_id AND "
+		    "WHERE y.destination_id = ?1 AND y.ready > 0 AND t.source_id NOT IN (SELECT object_id FROM held) AND NOT EXISTS (SELECT 1 FROM load l WHERE l.destination_id = ?1 AND l.table_id = y.table_id AND "
 		    "l.outcome = '') ORDER BY since LIMIT ?3",
 		    e))
 		return -1;

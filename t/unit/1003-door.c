@@ -94,14 +94,17 @@ struct source {
 	const char *name, *token;
 	bool paused, deleted;
 	int64_t id;
+	const char *settings;
 };
 
-static struct source sources[] = {{"shop", "at_good", false, false, 0}, {"old", "at_paused", true, false, 0}, {"gone", "at_deleted", false, true, 0}};
+static struct source sources[] = {{"shop", "at_good", false, false, 0, "{}"}, {"old", "at_paused", true, false, 0, "{}"}, {"gone", "at_deleted", false, true, 0, "{}"},
+	{"mart", "at_mart", false, false, 0, "{}"}, {"held", "at_held", true, false, 0, "{\"when_paused\":\"hold\"}"},
+	{"slow", "at_slow", false, false, 0, "{\"rate_limit\":\"2\"}"}};
 
 static int make_source(struct db *db, void *arg, struct err *e)
 {
 	struct source *s = arg;
-	struct source_row row = {.client_id = 1, .name = xstrdup(s->name), .kind = xstrdup("import"), .settings = xstrdup("{}"), .created = 1};
+	struct source_row row = {.client_id = 1, .name = xstrdup(s->name), .kind = xstrdup("import"), .settings = xstrdup(s->settings), .created = 1};
 	struct pause_row pause = {.kind = PAUSE_SOURCE, .who = xstrdup("test"), .reason = xstrdup(""), .since = 1};
 	unsigned char hash[32];
 	int64_t id;
@@ -223,6 +226,7 @@ static void test_tokens(void)
 		http_post(&h, BATCH, "at_paused", GOOD);
 		answers(&h, 401, inactive, "a paused source");
 		is_int(201, http_post(&h, BATCH, "at_good", GOOD), "a good token");
+		is_int(201, http_post(&h, BATCH, "at_held", GOOD), "a source that holds when it is paused");
 	}
 	http_post(&h, PUSH, "at_deleted", "[]");
 	ok(h.status == 401, "a deleted source (%s)", buf_cstr(&h.body));
@@ -467,26 +471,66 @@ static bool admission_empty(void)
 	return metric_get(import_body_bytes) == 2 * BODY_MAX;
 }
 
+#define HEAD_OF(token) "POST " BATCH " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " token "\r\nContent-Type: application/json\r\n"
+
+static bool admission_half(void)
+{
+	return metric_get(import_body_bytes) == BODY_MAX;
+}
+
+/* One source gets half of the room. */
 static void test_admission(void)
 {
-	struct http a, b, c;
+	struct http a, b, c, d;
 
 	http_dial(&a, port);
 	http_dial(&b, port);
 	http_dial(&c, port);
+	http_dial(&d, port);
+	requests_wanted = metric_get(import_requests_total) + 2;
 	http_sayf(&a, POST_HEAD "Content-Length: %u\r\n\r\n{", BODY_MAX);
-	http_sayf(&b, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n");
-	ok(wait_until(admission_empty), "two bodies fill what is allowed");
+	ok(wait_until(admission_half), "a body of one source fills what it may have");
 	http_sayf(&c, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	ok(wait_until(all_begun), "another one comes");
 	usleep(20000); /* not a wait for something: time in which it could wrongly get in */
-	is_int(2 * BODY_MAX, metric_get(import_body_bytes), "the third waits");
+	is_int(BODY_MAX, metric_get(import_body_bytes), "and waits");
+	is_int(201, http_post(&d, BATCH, "at_mart", GOOD), "another source passes it by");
+	http_sayf(&b, HEAD_OF("at_mart") "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n");
+	ok(wait_until(admission_empty), "two bodies fill what is allowed");
+	requests_wanted = metric_get(import_requests_total) + 1;
+	http_sayf(&d, HEAD_OF("at_slow") "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+	ok(wait_until(all_begun), "a third source comes");
+	usleep(20000); /* as above */
+	is_int(2 * BODY_MAX, metric_get(import_body_bytes), "and waits too");
 	http_close(&a);
 	is_int(201, http_hear(&c), "until one is gone");
+	is_int(201, http_hear(&d), "both");
 	http_sayf(&b, "1\r\n}\r\n0\r\n\r\n");
 	is_int(400, http_hear(&b), "the other one is answered too");
 	http_close(&b);
 	http_close(&c);
+	http_close(&d);
 	ok(wait_until(no_bodies), "all is given back");
+}
+
+/* Two records a second, and one second in advance. */
+static void test_rate(void)
+{
+	struct buf body = BUF_INIT;
+	struct http h;
+
+	buf_adds(&body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[" ROW);
+	for (int i = 0; i < 100; i++)
+		buf_adds(&body, "," ROW);
+	buf_adds(&body, "]}");
+	http_dial(&h, port);
+	is_int(201, http_post(&h, BATCH, "at_slow", body.data), "a request beyond the rate is taken whole");
+	http_post(&h, BATCH, "at_slow", GOOD);
+	answers(&h, 503, ERROR_BODY("More than the source's rate_limit arrives; please send it again later"), "the next one must wait");
+	ok(http_has(&h, "Retry-After: 4") || http_has(&h, "Retry-After: 50"), "for as long as the first one's records are worth");
+	is_int(201, http_post(&h, BATCH, "at_good", GOOD), "another source need not");
+	http_close(&h);
+	buf_free(&body);
 }
 
 static void test_pressure(void)
@@ -782,6 +826,7 @@ int main(void)
 	test_aborts();
 	test_admission();
 	test_pressure();
+	test_rate();
 	test_keys();
 	test_wait();
 	test_drain();
