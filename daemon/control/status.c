@@ -253,7 +253,7 @@ json_t *job_json(const struct job_row *j)
 static json_t *import_json(struct control *ct, const struct snapshot *s)
 {
 	struct err why = ERR_INIT;
-	bool open = queue_writable(ct->parts.queue, &why);
+	bool open = ct->parts.import ? !import_shut(ct->parts.import, &why) : queue_writable(ct->parts.queue, &why);
 	char url[64];
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", ct->parts.import ? import_port(ct->parts.import) : 0);

@@ -36,6 +36,8 @@ void import_drain(struct import *im, int64_t deadline_mono); /* no new connectio
 void import_free(struct import *im);
 /* For Retry-After and /readyz: seconds that a client should wait now (from the drain speed), and why the door is shut ("" = open). */
 void import_set_pressure(struct import *im, unsigned retry_after_s, const char *why);
+/* Would a request be refused with 503 now, and why? Any thread. */
+bool import_shut(struct import *im, struct err *why);
 /* How long, in s: waiting puts at the speed at which done of them were stored in the last ns. */
 unsigned import_wait(uint64_t waiting, uint64_t done, int64_t ns);
 

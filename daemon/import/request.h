@@ -107,7 +107,6 @@ struct str route_header(const struct request *r, const char *name); /* STR_NULL:
 void route_check(struct request *r); /* token, type, size: the verdict before the body */
 /* health.c */
 void health_answer(struct request *r);
-bool import_shut(struct import *im, struct err *why); /* would a request be refused with 503 now? */
 unsigned import_retry_after(struct import *im); /* for the answer's head */
 int refuse_busy(struct refusal *r, const char *fmt, ...) PRINTF(2, 3); /* 503 */
 

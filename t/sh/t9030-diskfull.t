@@ -18,6 +18,13 @@ for i in range(1, 6001):
 PY
 WANT=$(sha256sum <"$T/fat.jsonl")
 start_stitchd --queue-segment 2M --retention-interval 200ms && chain || bail "no chain"
+# below the reserve (a quarter of the disk) the door shuts although the queue could still write
+free=$(df --output=avail -B1 "$T/small" | tail -n 1)
+head -c $((free - (5 << 20))) /dev/zero >"$T/small/filler"
+wait_for 30 '[ "$(ctl --json status | jq -r .import.state)" = full ]' && pass "below the reserve, status says that the door is shut" || fail "below the reserve, status says that the door is shut"
+like "and why" 'disk' "$(ctl --json status | jq -r .import.why)"
+rm "$T/small/filler"
+wait_for 30 '[ "$(ctl --json status | jq -r .import.state)" = open ]' && pass "with room it is open" || fail "with room it is open"
 ok "the destination is paused" ctl pause destination local --reason "full disk"
 
 rm -f "$T"/journal.*
