@@ -40,7 +40,7 @@ static int follow(struct control_call *c, const struct receipt *r, uint64_t offs
 	json_object_set_new(o, "records", json_integer(rec->records));
 	json_object_set_new(o, "received_at_ns", time_ns_json(rec->received_at));
 	json_object_set_new(o, "request_id", slice_json(rec->request_id));
-	if (db_batch_at(c->db, r->queue_id, r->partition, offset, rec->table, &b, e)) {
+	if (db_batch_at(c->db, r->queue_id, r->partition, offset, rec->source_id, rec->table, &b, e)) {
 		if (e->code != ERR_NOT_FOUND)
 			return -1;
 		err_clear(e);

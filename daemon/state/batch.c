@@ -73,20 +73,22 @@ int db_batch_get(struct db *db, const char *id, struct batch_row *out, struct er
 }
 
 /* Where a rewind cut the same offsets again, the one that counts them. */
-int db_batch_at(struct db *db, const unsigned char queue_id[16], uint32_t partition, uint64_t offset, struct str table, struct batch_row *out, struct err *e)
+int db_batch_at(struct db *db, const unsigned char queue_id[16], uint32_t partition, uint64_t offset, int64_t source_id, struct str table, struct batch_row *out,
+	struct err *e)
 {
 	struct q q;
 
 	*out = (struct batch_row){.table_id = 0};
 	if (q_begin(&q, db,
 		    "SELECT " BATCH_COLUMNS " FROM tbl t JOIN batch b ON b.table_id = t.id AND b.partition = ?1 AND b.first_offset <= ?2 "
-		    "WHERE t.name = ?3 AND b.last_offset >= ?2 AND b.queue_id = ?4 ORDER BY b.counted_end > ?2 DESC, b.first_offset DESC LIMIT 1",
+		    "WHERE t.source_id = ?5 AND t.name = ?3 AND b.last_offset >= ?2 AND b.queue_id = ?4 ORDER BY b.counted_end > ?2 DESC, b.first_offset DESC LIMIT 1",
 		    e))
 		return -1;
 	q_i64(&q, partition);
 	q_u64(&q, offset);
 	q_str(&q, table);
 	q_blob(&q, queue_id, 16);
+	q_i64(&q, source_id);
 	return one_batch(&q, out, e, "that holds this offset (not cut yet, or its row was removed long after it was loaded)");
 }
 

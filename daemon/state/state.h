@@ -139,7 +139,7 @@ int db_retry_now(struct db *db, int64_t destination_id, int64_t now, struct err 
 
 /* --- batches and retention --- */
 int db_batch_get(struct db *db, const char *id, struct batch_row *out, struct err *e) MUST_CHECK;
-int db_batch_at(struct db *db, const unsigned char queue_id[16], uint32_t partition, uint64_t offset, struct str table, struct batch_row *out, struct err *e) MUST_CHECK; /* where */
+int db_batch_at(struct db *db, const unsigned char queue_id[16], uint32_t partition, uint64_t offset, int64_t source_id, struct str table, struct batch_row *out, struct err *e) MUST_CHECK; /* where */
 /* Files of batches that all destinations have since before `done_before`, oldest first; a batch without any connection never. */
 int db_batch_expired(struct db *db, int64_t done_before, unsigned limit, struct batch_row **out, size_t *n, struct err *e) MUST_CHECK;
 int db_batch_deleted(struct db *db, const char *const *ids, size_t n, int64_t now, struct err *e) MUST_CHECK; /* W; rows marked, before the file goes */

@@ -72,10 +72,19 @@ static void test_row(void)
 	ok(dtest_try_cut(&(struct dtest_cut){.source = shop, .table = "new", .first = 11, .last = 11, .records = 1, .position = 10}, &other, &err) == -1,
 		"a position that falls too: %s", err.text);
 	is_int(0, dtest_sql("SELECT count(*) FROM tbl WHERE name = 'new'"), "nothing of it stays");
-	MUST(db_batch_at(db, dtest_queue, 0, 7, STR("orders"), &b, &err));
+	MUST(db_batch_at(db, dtest_queue, 0, 7, shop, STR("orders"), &b, &err));
 	is_str(c.batch_id, b.id, "the batch at an offset");
 	batch_row_free(&b);
-	ok(db_batch_at(db, dtest_queue, 0, 10, STR("orders"), &b, &err) == -1 && err.code == ERR_NOT_FOUND, "none there: %s", err.text);
+	/* another source's table of the same name, whose batch reaches over the same offsets and begins later */
+	other = dtest_cut(&(struct dtest_cut){.source = dtest_source("other"), .table = "orders", .first = 11, .last = 15, .records = 1, .position = 11});
+	c = dtest_cut(&(struct dtest_cut){.source = shop, .table = "orders", .first = 12, .last = 16, .records = 1, .position = 11});
+	MUST(db_batch_at(db, dtest_queue, 0, 13, other.source_id, STR("orders"), &b, &err));
+	is_str(other.batch_id, b.id, "of this source");
+	batch_row_free(&b);
+	MUST(db_batch_at(db, dtest_queue, 0, 13, shop, STR("orders"), &b, &err));
+	is_str(c.batch_id, b.id, "and of that one");
+	batch_row_free(&b);
+	ok(db_batch_at(db, dtest_queue, 0, 10, shop, STR("orders"), &b, &err) == -1 && err.code == ERR_NOT_FOUND, "none there: %s", err.text);
 	dtest_close();
 }
 
