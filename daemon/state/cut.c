@@ -153,7 +153,7 @@ static int write_batch(struct db *db, struct cut *c, struct err *e)
 	struct q q;
 	int rc = -1;
 
-	if (db_table_merge(db, c->table_id, c->heads, c->n_heads, c->cut_at, &c->schema_version, &key_names, e))
+	if (db_table_merge(db, c->table_id, c->heads, c->n_heads, c->records, c->cut_at, &c->schema_version, &key_names, e))
 		return -1;
 	if (q_begin(&q, db, "SELECT count(*) FROM batch WHERE id = ?", e))
 		goto out;

@@ -10,8 +10,10 @@
 #define WAITING "(1, 2, 4, 5)"
 
 /* --- table.c --- */
-/* Merges heads into the columns of a table; a change makes a new version. *key_names (caller frees): those of the newest head, else of the table. */
-int db_table_merge(struct db *db, int64_t table_id, const struct str *heads, size_t n, int64_t now, int64_t *version, char **key_names, struct err *e) MUST_CHECK; /* W */
+/* Merges the heads of a batch with so many records into the columns of a table; a change makes a new version. Without records (switch_view alone) they say nothing of
+ * the table. *key_names (caller frees): those of the newest head, else of the table. */
+int db_table_merge(struct db *db, int64_t table_id, const struct str *heads, size_t n, uint64_t records, int64_t now, int64_t *version, char **key_names,
+	struct err *e) MUST_CHECK; /* W */
 
 /* --- batch.c --- */
 /* For SELECT … FROM batch b JOIN tbl t ON t.id = b.table_id. */

@@ -172,7 +172,23 @@ out:
 	return rc;
 }
 
-int db_table_merge(struct db *db, int64_t table_id, const struct str *heads, size_t n, int64_t now, int64_t *version, char **key_names, struct err *e)
+/* The keys of a batch without records: of its own head, which says nothing of the table. */
+static char *keys_of(const struct str *heads, size_t n)
+{
+	struct schema s = {.n = 0};
+	struct err why = ERR_INIT;
+	bool changed = false;
+	char *keys;
+
+	if (n && schema_merge(&s, heads[0], &changed, &why))
+		log_err("the head of a batch without records: %s", why.text);
+	keys = xstrdup(s.key_names.len ? buf_cstr(&s.key_names) : "[]");
+	schema_free(&s);
+	return keys;
+}
+
+int db_table_merge(struct db *db, int64_t table_id, const struct str *heads, size_t n, uint64_t records, int64_t now, int64_t *version, char **key_names,
+	struct err *e)
 {
 	struct schema s = {.n = 0};
 	bool changed = false;
@@ -182,6 +198,12 @@ int db_table_merge(struct db *db, int64_t table_id, const struct str *heads, siz
 	*version = 0;
 	if (read_schema(db, table_id, version, &s, e))
 		goto out;
+	/* switch_view alone names no keys and no columns: the table's stay */
+	if (!records && *version) {
+		*key_names = keys_of(heads, n);
+		rc = 0;
+		goto out;
+	}
 	for (size_t i = 0; i < n; i++) {
 		struct err why = ERR_INIT;
 

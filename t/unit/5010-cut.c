@@ -119,6 +119,33 @@ static void test_schema(void)
 	dtest_close();
 }
 
+/* A batch of nothing but switch_view has a head without keys and columns. */
+static void test_switch_view(void)
+{
+	struct buf head = BUF_INIT, bare = BUF_INIT;
+	struct table_row t;
+	struct cut c;
+
+	begin(true);
+	dtest_head(&head, "[\"id\"]", "null", "{\"id\":[\"integer\"]}");
+	dtest_head(&bare, "[]", "null", "{}");
+	c = dtest_cut(&(struct dtest_cut){.source = shop, .table = "t", .head = buf_cstr(&bare), .first = 0, .last = 0, .records = 0});
+	ok(c.schema_version == 1 && c.jobs == 2, "a table may begin with it");
+	c = dtest_cut(&(struct dtest_cut){.source = shop, .table = "t", .head = buf_cstr(&head), .first = 1, .last = 1, .records = 1});
+	is_int(2, c.schema_version, "records bring keys and columns");
+	c = dtest_cut(&(struct dtest_cut){.source = shop, .table = "t", .head = buf_cstr(&bare), .first = 2, .last = 2, .records = 0});
+	is_int(2, c.schema_version, "switch_view alone makes no version");
+	ok(dtest_sql("SELECT key_names = '[]' FROM batch WHERE first_offset = 2") == 1, "its batch has the keys that stand in its file");
+	MUST(db_table_get(db, shop, STR("t"), &t, &err));
+	is_str("[\"id\"]", t.key_names, "the table keeps its own");
+	table_row_free(&t);
+	c = dtest_cut(&(struct dtest_cut){.source = shop, .table = "t", .head = buf_cstr(&head), .first = 3, .last = 3, .records = 1});
+	is_int(2, c.schema_version, "nor does what comes after");
+	buf_free(&head);
+	buf_free(&bare);
+	dtest_close();
+}
+
 static void test_nobody(void)
 {
 	struct cut c;
@@ -319,6 +346,7 @@ int main(void)
 	plan_lazy();
 	test_row();
 	test_schema();
+	test_switch_view();
 	test_nobody();
 	test_schema_moves();
 	test_requests();
