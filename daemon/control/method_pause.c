@@ -8,6 +8,7 @@
 
 struct pause_arg {
 	struct pause_row row;
+	const char *held; /* what a held job says of it */
 	int64_t retry_destination;
 	bool hold, retry;
 };
@@ -63,7 +64,7 @@ static int run_set(struct db *db, void *arg, struct err *e)
 	struct pause_arg *a = arg;
 
 	if (a->row.kind == PAUSE_JOB)
-		return db_job_hold(db, a->row.object_id, true, a->row.reason, a->row.since, e);
+		return db_job_hold(db, a->row.object_id, true, a->held, a->row.since, e);
 	return db_pause_set(db, &a->row, e);
 }
 
@@ -109,7 +110,7 @@ json_t *method_pause_set(struct control_call *c, struct err *e)
 	const char *name = param_str(c, "name");
 	struct pause_arg a = {.row = {.since = now_get().real}};
 	struct control_act act = {.run = run_set, .arg = &a, .kind = "paused"};
-	char object[300], text[700];
+	char object[300], text[700], held[600];
 	struct world w;
 	json_t *v = NULL;
 
@@ -117,6 +118,9 @@ json_t *method_pause_set(struct control_call *c, struct err *e)
 		return NULL;
 	a.row.who = c->who;
 	a.row.reason = (char *)(uintptr_t)(param_str(c, "reason") ? param_str(c, "reason") : "");
+	/* a job has no row in which to keep who */
+	snprintf(held, sizeof(held), "paused by %s%s%.300s", c->who, a.row.reason[0] ? ": " : "", a.row.reason);
+	a.held = held;
 	if (a.row.until && a.row.kind == PAUSE_JOB) {
 		err_set(e, ERR_INVALID, "a job is held until it is resumed: --for is for sources, tables and destinations");
 	} else if (!id_of(c, &w, a.row.kind, name, &a.row.object_id, e)) {

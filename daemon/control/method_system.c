@@ -1,8 +1,9 @@
 /*
  * method_system.c - the method table itself, status, flush, and what concerns the whole daemon.
  *
- * flush --wait: what was accepted before the call is cut first (the streamery says when that is committed); then every job that existed at that moment, in
- * the scope and neither paused nor held, must end. Jobs made later do not matter, so it ends under load too.
+ * flush --wait: what was accepted before the call is cut first (the streamery says when that is committed); then every job that existed at that moment in
+ * the scope must end, also what is paused or held: it is not loaded, and at the time-out the answer says who holds it up. Jobs made later do not matter, so it
+ * ends under load too.
  */
 #include "daemon/control/methods.h"
 
@@ -147,14 +148,41 @@ static int cut_wait(struct control *ct, struct cutting *k, int64_t deadline, str
 
 struct left {
 	uint64_t jobs, records;
-	char error[300];
+	char why[500]; /* each reason once, as long as there is room */
 };
 
-static bool counts(const struct world *w, const struct scope *sc, const struct job_row *j, int64_t before)
+static bool counts(const struct scope *sc, const struct job_row *j, int64_t before)
 {
-	if (j->created > before || (sc->source_id && j->source_id != sc->source_id) || (sc->table && strcmp(j->table, sc->table) != 0))
-		return false;
-	return !world_pause(w, PAUSE_TABLE, j->table_id) && !world_pause(w, PAUSE_DESTINATION, j->destination_id);
+	return j->created <= before && (!sc->source_id || j->source_id == sc->source_id) && (!sc->table || strcmp(j->table, sc->table) == 0);
+}
+
+static void paused_text(const struct pause_row *p, const char *what, const char *name, struct buf *out)
+{
+	bool reason = p->reason && *p->reason;
+
+	buf_addf(out, "%s %.100s is paused by %s%s%.100s%s", what, name, p->who, reason ? " (" : "", reason ? p->reason : "", reason ? ")" : "");
+}
+
+/* Why this job waits; nothing to say of one that is next or under way. */
+static void add_reason(const struct world *w, const struct job_row *j, struct left *left)
+{
+	const struct pause_row *p;
+	struct buf text = BUF_INIT;
+	size_t used = strlen(left->why);
+	char table[120];
+
+	snprintf(table, sizeof(table), "%.40s.%.70s", j->source, j->table);
+	if ((p = world_pause(w, PAUSE_TABLE, j->table_id)))
+		paused_text(p, "table", table, &text);
+	else if ((p = world_pause(w, PAUSE_DESTINATION, j->destination_id)))
+		paused_text(p, "destination", j->destination, &text);
+	else if (j->state == JOB_HELD)
+		buf_addf(&text, "job %" PRId64 " of %s is held: %.200s", j->id, table, j->error ? j->error : "");
+	else if (j->error && *j->error)
+		buf_addf(&text, "%.60s: %.200s", j->destination, j->error);
+	if (text.len && used + text.len + 3 < sizeof(left->why) && !strstr(left->why, buf_cstr(&text)))
+		snprintf(left->why + used, sizeof(left->why) - used, "; %s", buf_cstr(&text));
+	buf_free(&text);
 }
 
 /* Jobs in one state that must still end; stops at the first when count is false. */
@@ -171,14 +199,13 @@ static int look_for(struct control_call *c, const struct world *w, const struct 
 			return -1;
 		for (size_t k = 0; k < n; k++) {
 			after = rows[k].id;
-			if (!counts(w, sc, &rows[k], before))
+			if (!counts(sc, &rows[k], before))
 				continue;
 			left->jobs++;
 			left->records += rows[k].records;
-			if (rows[k].error && !left->error[0])
-				snprintf(left->error, sizeof(left->error), "%.60s: %.200s", rows[k].destination, rows[k].error);
 			if (!count)
 				break;
+			add_reason(w, &rows[k], left);
 		}
 		job_list_free(rows, n);
 	} while (n == PAGE && (count || !left->jobs));
@@ -187,7 +214,7 @@ static int look_for(struct control_call *c, const struct world *w, const struct 
 
 static int look_at_jobs(struct control_call *c, const struct scope *sc, int64_t before, bool count, struct left *left, struct err *e)
 {
-	static const enum job_state waiting[] = {JOB_READY, JOB_DEFERRED, JOB_ACTIVE};
+	static const enum job_state waiting[] = {JOB_HELD, JOB_READY, JOB_DEFERRED, JOB_ACTIVE};
 	struct world w;
 	int rc = 0;
 
@@ -218,7 +245,7 @@ static json_t *wait_loaded(struct control_call *c, const struct scope *sc, int64
 	}
 	if (look_at_jobs(c, sc, before, true, &left, e))
 		return NULL;
-	err_set(e, ERR_TIMEOUT, "%" PRIu64 " jobs (%" PRIu64 " records) are not loaded yet%s%s", left.jobs, left.records, left.error[0] ? "; " : "", left.error);
+	err_set(e, ERR_TIMEOUT, "%" PRIu64 " jobs (%" PRIu64 " records) are not loaded yet%s", left.jobs, left.records, left.why);
 	return NULL;
 }
 

@@ -171,6 +171,23 @@ exits 0 "destination delete" ctl destination delete away --yes
 exits 0 "source delete" ctl source delete late --yes
 is "the ledger is zero-sum" "" "$(unbalanced)"
 
+# --- flush waits for what is paused or held, and says who does it ---
+exits 0 "pause the destination" ctl pause destination local --reason "new disk"
+ctl push shop --table waiting --key id <<<'{"id":1}' >/dev/null
+exits 1 "flush --wait does not end" ctl flush shop --wait 1
+like "says what waits, by whom and why" '1 jobs \(1 records\).*destination local is paused by .*\(new disk\)' "$err"
+ctl pause table shop.waiting >/dev/null && ctl resume destination local >/dev/null
+exits 1 "nor for a paused table" ctl flush shop waiting --wait 1
+like "which is named" 'table shop.waiting is paused by' "$err"
+job=$(ctl --json job list --table shop.waiting | jq -r '.[0].id')
+ctl pause job "$job" --reason "look first" >/dev/null && ctl resume table shop.waiting >/dev/null
+exits 1 "nor for a held job" ctl flush --wait 1
+like "which is named" "job $job of shop.waiting is held: paused by .*: look first" "$err"
+exits 0 "another table is waited for alone" ctl flush shop orders --wait 60
+exits 0 "resume the job" ctl resume job "$job"
+exits 0 "then flush --wait ends" ctl flush shop --wait 60
+is "with the row loaded" "1" "$(sqlite "$T/local.db" 'select count(*) from shop__waiting')"
+
 # --- pages ---
 jq -nc '{sources: [range(1; 1101) | {name: "many-\(.)", kind: "import", settings: {}}]}' >"$T/many.json"
 exits 0 "1,100 sources by one document" ctl config apply --document @"$T/many.json"
