@@ -324,6 +324,8 @@ static void replayed(struct app *app, struct view *v, const json_t *result, cons
 		return;
 	if (*mj_str(result, "job"))
 		app_say(app, _("job %s is loaded again as job %s"), mj_str(result, "id"), mj_str(result, "job"));
+	else if (*mj_str(result, "note"))
+		app_say(app, "%s", mj_str(result, "note"));
 	else
 		app_say(app, _("job %s: nothing was left to load (state: %s)"), mj_str(result, "id"), mj_str(result, "state"));
 }

@@ -1,6 +1,7 @@
 /*
  * method_job.c - jobs: list, show (error, rejected records, batch), replay, discard. A replay is a new job of the same batch; what the destination's ledger has
- * already is skipped there, so replaying twice changes nothing.
+ * already is skipped there, so replaying twice changes nothing. So a job that is done keeps its rejected records, and the answer says that: single records cannot
+ * be replayed yet.
  */
 #include "daemon/control/methods.h"
 
@@ -138,6 +139,15 @@ static int run_replay(struct db *db, void *arg, struct err *e)
 	return db_job_replay(db, a->id, now_get().real, &a->new_id, e);
 }
 
+static void add_note(const struct job_row *j, json_t *v)
+{
+	if (j->state == JOB_DONE && j->rejected)
+		json_object_set_new(v, "note",
+			json_sprintf("the batch is loaded; its %" PRIu64 " rejected records stay kept with reason and content (stitchctl job show %" PRId64
+				     "): single records cannot be replayed yet, send them again when they are put right",
+				j->rejected, j->id));
+}
+
 /* Which records would be inserted and which updated is known to the destination alone. */
 static json_t *dry_run(const struct job_row *j)
 {
@@ -159,6 +169,7 @@ json_t *method_job_replay(struct control_call *c, struct err *e)
 		return NULL;
 	if (param_flag(c, "dry_run")) {
 		v = dry_run(&j);
+		add_note(&j, v);
 		job_row_free(&j);
 		return v;
 	}
@@ -171,6 +182,7 @@ json_t *method_job_replay(struct control_call *c, struct err *e)
 		snprintf(new_id, sizeof(new_id), "%" PRId64, a.new_id);
 		v = json_pack("{s:s, s:s, s:o}", "id", param_str(c, "id"), "state", a.new_id == a.id ? job_state_name(j.state) : "ready", "job",
 			a.new_id == a.id ? json_null() : json_string(new_id));
+		add_note(&j, v);
 		spool_wake(c->ct->parts.spool);
 	}
 	job_row_free(&j);

@@ -2,7 +2,7 @@
  * prune.c - rows that nobody needs any more, a page at a time: old events and audit entries, and batches with their jobs and loads, long after their end.
  *
  * What must stay: a batch until its file is deleted and the queue is trimmed past it (a rewind must find what counts there), and everything of a batch with rejected
- * records: they are accepted, and kept for replay.
+ * records: they are accepted, and kept for whoever puts them right.
  */
 #include "daemon/state/state_rows.h"
 

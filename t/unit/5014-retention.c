@@ -187,7 +187,7 @@ static void test_prune(void)
 	is_int(0, pages((struct prune){.jobs_before = 25}), "one that ended lately, too");
 	is_int(3, pages((struct prune){.jobs_before = 100}), "then it goes, with its job and its load");
 	ok(dtest_tally(table, pg).loaded == 3, "and stays counted");
-	/* rejected records are kept for replay, and all that leads to them */
+	/* rejected records are kept, and all that leads to them */
 	a = cut(3, 4, 40);
 	MUST(db_load_begin(db, pg, table, 1, 1000000, 41, &l, &err));
 	memcpy(r.batch_id, a.batch_id, BATCH_ID_LEN);
