@@ -159,6 +159,8 @@ static int decode_webhook(struct request *r, struct intake *b, int64_t *received
 		return refuse_status(&r->refusal, 401, "The signature is missing or wrong");
 	if (rules->form) {
 		rc = webhook_form(buf_str(&r->body), rules->form, &json, &r->refusal);
+		if (!rc && !room_grow(r, r->body.len + json.len)) /* escapes can make it twice as long */
+			rc = refuse_busy(&r->refusal, "There is no room for so large a body now; please send it again later");
 		buf_free(&r->body);
 		r->body = json;
 		if (rc)
