@@ -47,8 +47,10 @@ const struct conf_key config_keys[] = {
 	{"event_keep", CONF_DURATION, "30d", 0, 3650 * DAY, AT(event_keep), false, "events are kept this long"},
 	{"audit_keep", CONF_DURATION, "365d", 0, 36500 * DAY, AT(audit_keep), false, "the audit log is kept this long"},
 	{"job_keep", CONF_DURATION, "30d", 0, 3650 * DAY, AT(job_keep), false, "ended jobs and the trash are kept this long"},
+	{"reject_keep", CONF_DURATION, "90d", 0, 3650 * DAY, AT(reject_keep), false, "rejected records are kept this long"},
 	{"events_max", CONF_INT, "100000", 100, 100000000, AT(events_max), false, "number of events kept"},
 	{"audit_max", CONF_INT, "1000000", 100, 100000000, AT(audit_max), false, "number of audit entries kept"},
+	{"rejects_max", CONF_INT, "1000000", 100, 100000000, AT(rejects_max), false, "number of rejected records kept; the oldest go first"},
 	{"retention_interval", CONF_DURATION, "10s", SEC / 10, 3600 * SEC, AT(retention_interval), false, "how often retention looks"},
 	{"stop_timeout", CONF_DURATION, "30s", SEC, 3600 * SEC, AT(stop_timeout), false, "a graceful stop ends after this"},
 };

@@ -58,6 +58,13 @@ size_t decide_batch_count(const uint64_t *sizes, size_t n, uint64_t bytes_to_fre
 	return i;
 }
 
+int64_t decide_rejects_before(int64_t now, int64_t keep)
+{
+	const int64_t hour = 3600 * NSEC_PER_SEC;
+
+	return now > keep ? (now - keep) / hour * hour : 0;
+}
+
 bool decide_sweep(const char *name, const char *run_id, bool row)
 {
 	struct batch_name n;

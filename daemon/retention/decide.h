@@ -29,6 +29,8 @@ struct batch_input {
 int64_t decide_batches_before(const struct batch_input *in, uint64_t *bytes_to_free);
 /* Whole batches, oldest first: how many of n with these sizes are deleted to free so much. */
 size_t decide_batch_count(const uint64_t *sizes, size_t n, uint64_t bytes_to_free);
+/* Rejected records from before this time go: once an hour, so that the events that tell of it are few. */
+int64_t decide_rejects_before(int64_t now, int64_t keep);
 /* Is this file garbage of another run? row: a row names it. */
 bool decide_sweep(const char *name, const char *run_id, bool row);
 

@@ -363,8 +363,10 @@ static void prune(struct retention *r)
 	struct pruning p = {.p = {.events_before = r->now.real - c->event_keep,
 				    .audit_before = r->now.real - c->audit_keep,
 				    .jobs_before = r->now.real - c->job_keep,
+				    .rejects_before = decide_rejects_before(r->now.real, c->reject_keep),
 				    .events_max = c->events_max,
-				    .audit_max = c->audit_max},
+				    .audit_max = c->audit_max,
+				    .rejects_max = c->rejects_max},
 		.now = r->now.real};
 	struct err e = ERR_INIT;
 

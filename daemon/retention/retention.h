@@ -1,5 +1,5 @@
 /*
- * retention.h - the stage that deletes: queue segments, batch files, files without a row (sweeper), events, audit, old jobs; by age, by size, and early when the
+ * retention.h - the stage that deletes: queue segments, batch files, files without a row (sweeper), events, audit, rejected records, old jobs; by age, by size, and early when the
  * disk runs short (only what every destination has). Rows are marked in state.db before anything goes.
  */
 #ifndef STITCH_RETENTION_H
@@ -11,9 +11,9 @@
 #include "daemon/store/store.h"
 
 struct retention_config {
-	int64_t queue_keep, batch_keep, event_keep, audit_keep, job_keep; /* ns since all destinations have it: 7 d, 30 d, 30 d, 365 d, 30 d */
+	int64_t queue_keep, batch_keep, event_keep, audit_keep, job_keep, reject_keep; /* ns since all destinations have it: 7 d, 30 d, 30 d, 365 d, 30 d, 90 d */
 	uint64_t queue_keep_bytes, batch_keep_bytes;			   /* 0: no limit by size */
-	uint64_t events_max, audit_max;
+	uint64_t events_max, audit_max, rejects_max;
 	uint64_t pressure_bytes; /* free space below which loaded data goes early: 2 x reserve */
 	const char *state_dir;
 	int64_t interval; /* 10 s */

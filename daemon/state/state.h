@@ -144,7 +144,7 @@ int db_batch_at(struct db *db, const unsigned char queue_id[16], uint32_t partit
 int db_batch_expired(struct db *db, int64_t done_before, unsigned limit, struct batch_row **out, size_t *n, struct err *e) MUST_CHECK;
 int db_batch_deleted(struct db *db, const char *const *ids, size_t n, int64_t now, struct err *e) MUST_CHECK; /* W; rows marked, before the file goes */
 int db_batch_named(struct db *db, const char *path, bool *named, struct err *e) MUST_CHECK; /* sweeper */
-int db_prune(struct db *db, const struct prune *p, int64_t now, uint64_t *rows, struct err *e) MUST_CHECK; /* W; events, audit, trash, old jobs and rows, a page at a time */
+int db_prune(struct db *db, const struct prune *p, int64_t now, uint64_t *rows, struct err *e) MUST_CHECK; /* W; events, audit, trash, rejected records (told in an event), old jobs and rows, a page at a time */
 
 /* --- events and audit --- */
 int db_event_add(struct db *db, const struct event_row *in, struct err *e) MUST_CHECK; /* W */

@@ -93,7 +93,7 @@ struct tally_row {
 	uint64_t waiting_bytes;
 };
 
-struct prune { int64_t events_before, audit_before, jobs_before; uint64_t events_max, audit_max; };
+struct prune { int64_t events_before, audit_before, jobs_before, rejects_before; uint64_t events_max, audit_max, rejects_max; /* 0: no limit */ };
 struct event_row { int64_t id, at; char *level, *kind, *object, *text; };
 struct audit_row { int64_t id, at; char *who, *action, *object, *before, *after, *result; };
 

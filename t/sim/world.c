@@ -112,6 +112,7 @@ static void start(void)
 		.job_keep = 3600 * NSEC_PER_SEC,
 		.events_max = 1000,
 		.audit_max = 1000,
+		.reject_keep = 3600 * NSEC_PER_SEC,
 		.state_dir = "/",
 		.interval = NSEC_PER_SEC};
 	struct err e = ERR_INIT;

@@ -217,7 +217,60 @@ static void test_prune(void)
 	load_row_free(&l);
 	MUST(db_batch_deleted(db, (const char *const[]){a.batch_id}, 1, 54, &err));
 	MUST(db_trim_record(db, 0, 7, NULL, 0, &err));
-	is_int(0, pages((struct prune){.jobs_before = 100}), "what has rejected records stays");
+	is_int(0, pages((struct prune){.jobs_before = 100, .rejects_before = 52, .rejects_max = 1}), "what has rejected records stays");
+	is_int(0, dtest_sql("SELECT count(*) FROM event WHERE kind = 'rejected-deleted'"), "and nothing is told");
+	is_int(4, pages((struct prune){.jobs_before = 100, .rejects_before = 53}), "when they are old they go, and with them all that led to them");
+	is_int(1, dtest_sql("SELECT count(*) FROM event WHERE kind = 'rejected-deleted' AND text LIKE 'the 1 oldest %%reject_keep' AND at = 5000"), "an event tells it");
+	ok(dtest_tally(table, pg).rejected == 2, "they stay counted");
+	dtest_close();
+}
+
+/* More than rejects_max: the oldest go, in pages, each told; those of one time too. */
+static void test_rejects_max(void)
+{
+	begin();
+	MUST(sqlite3_exec(db->h,
+		"WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 7000) INSERT INTO rejected SELECT 1, 'b', i, 1, '', '', 'no', '{}', i / 1000 FROM c",
+		NULL, NULL, NULL));
+	is_int(6100, pages((struct prune){.rejects_max = 900}), "too many rejected records: the surplus goes");
+	ok(dtest_sql("SELECT count(*) FROM rejected") == 900 && dtest_sql("SELECT min(created) FROM rejected") >= 6, "the newest stay");
+	ok(dtest_sql("SELECT count(*) FROM event WHERE text LIKE 'the 5000 oldest %%rejects_max'") == 1 && dtest_sql("SELECT count(*) FROM event") == 2, "each page is told");
+	dtest_close();
+}
+
+static struct cut shape(const char *name, uint64_t at)
+{
+	struct buf head = BUF_INIT, types = BUF_INIT;
+	struct cut c;
+
+	buf_addf(&types, "{\"%s\":[\"integer\"]}", name);
+	dtest_head(&head, "[]", "null", buf_cstr(&types));
+	c = dtest_cut(&(struct dtest_cut){.source = shop, .table = "t", .head = buf_cstr(&head), .first = at, .last = at, .records = 1, .position = at + 1, .at = 10});
+	table = c.table_id;
+	buf_free(&head);
+	buf_free(&types);
+	return c;
+}
+
+/* A version of the columns lives as long as a batch, a load or its table names it. */
+static void test_schemas(void)
+{
+	struct cut c[3];
+
+	begin();
+	dtest_disconnect(shop, lite);
+	for (unsigned i = 0; i < 3; i++)
+		c[i] = shape((const char *const[]){"a", "b", "c"}[i], i);
+	is_int(3, dtest_sql("SELECT count(*) FROM table_schema"), "three shapes, three versions");
+	dtest_load(pg, table, 0, 20);
+	MUST(db_batch_deleted(db, (const char *const[]){c[0].batch_id, c[1].batch_id}, 2, 30, &err));
+	MUST(db_trim_record(db, 0, 3, NULL, 0, &err));
+	MUST(sqlite3_exec(db->h, "UPDATE load SET schema_version = 2", NULL, NULL, NULL));
+	is_int(2 + 2 + 1, pages((struct prune){.jobs_before = 100}), "two batches go with their jobs, and the version that nothing names");
+	ok(dtest_sql("SELECT min(version) FROM table_schema") == 2 && dtest_sql("SELECT count(*) FROM table_schema") == 2, "a load's stays, and the newest");
+	MUST(db_batch_deleted(db, (const char *const[]){c[2].batch_id}, 1, 31, &err));
+	is_int(1 + 1 + 1 + 1, pages((struct prune){.jobs_before = 100}), "the last batch, its job, the load and its version");
+	is_int(3, dtest_sql("SELECT sum(version) FROM table_schema"), "the table's own stays for ever");
 	dtest_close();
 }
 
@@ -228,5 +281,7 @@ int main(void)
 	test_nobody();
 	test_files();
 	test_prune();
+	test_rejects_max();
+	test_schemas();
 	return done_testing();
 }
