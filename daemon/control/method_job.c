@@ -196,6 +196,27 @@ static int run_discard(struct db *db, void *arg, struct err *e)
 	return db_job_discard(db, a->id, now_get().real, &a->done, e);
 }
 
+/* What the answer to a discard waits for, as a sentence. */
+static json_t *discard_note(struct control_call *c, const struct job_row *j)
+{
+	const struct pause_row *p;
+	struct world w;
+	json_t *v;
+
+	if (world_load(c->db, &w, NULL))
+		return json_null();
+	p = world_pause(&w, PAUSE_DESTINATION, j->destination_id);
+	if (p)
+		v = json_sprintf("it waits until destination %.100s is resumed, which was paused by %.100s; only the destination knows whether it has the batch. Until then the job is "
+				 "held, and resuming it cancels the discard", j->destination, p->who);
+	else if (j->state == JOB_ACTIVE)
+		v = json_sprintf("it is being loaded now: if that ends without success it is discarded");
+	else
+		v = json_sprintf("destination %.100s is asked whether it has the batch. Until it answers the job is held, and resuming it cancels the discard", j->destination);
+	world_free(&w);
+	return v;
+}
+
 json_t *method_job_discard(struct control_call *c, struct err *e)
 {
 	struct job_row j;
@@ -212,10 +233,12 @@ json_t *method_job_discard(struct control_call *c, struct err *e)
 	act.object = object;
 	act.text = text;
 	if (!control_do(c, &act, e)) {
-		/* it has been in a load: the destination's ledger has the last word */
-		if (!a.done)
-			spool_discard(c->ct->parts.spool, j.id);
 		v = json_pack("{s:s, s:s}", "id", param_str(c, "id"), "state", a.done ? "discarded" : "discarding");
+		/* it has been in a load: the destination's ledger has the last word */
+		if (!a.done) {
+			json_object_set_new(v, "note", discard_note(c, &j));
+			spool_wake(c->ct->parts.spool);
+		}
 	}
 	job_row_free(&j);
 	return v;

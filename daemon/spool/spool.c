@@ -120,16 +120,6 @@ static void discarded(struct spool *s, struct dest *d, struct slot *sl, struct s
 	spool_tx_submit(s, t, now);
 }
 
-/* A discard that the loader could not do is tried again like a load. */
-static void discard_failed(struct dest *d, const struct slot *sl)
-{
-	struct discard *x = xcalloc(1, sizeof(*x));
-
-	x->job_id = sl->job_id;
-	x->table_id = sl->table_id;
-	STAILQ_INSERT_TAIL(&d->discards, x, link);
-}
-
 /* Takes ev. */
 static void event(struct spool *s, struct spool_event *ev, struct now now)
 {
@@ -156,8 +146,6 @@ static void event(struct spool *s, struct spool_event *ev, struct now now)
 		return;
 	case SPOOL_EV_FAILED:
 	case SPOOL_EV_GONE:
-		if (sl->state == SLOT_DISCARD)
-			discard_failed(d, sl);
 		spool_failed(s, d, ev->slot, ev, now);
 		break;
 	case SPOOL_EV_PROGRESS:
@@ -167,52 +155,6 @@ static void event(struct spool *s, struct spool_event *ev, struct now now)
 		break;
 	}
 	spool_event_free(ev);
-}
-
-static void want_discard(struct spool *s, int64_t job_id)
-{
-	struct job_row job = {.id = 0};
-	struct err e = ERR_INIT;
-	struct discard *x;
-	struct dest *d;
-
-	if (!s->db || db_job_get(s->db, job_id, &job, &e)) {
-		log_err("discarding job %" PRId64 ": %s", job_id, e.text);
-		return;
-	}
-	d = spool_dest(s, job.destination_id);
-	if (d) {
-		x = xcalloc(1, sizeof(*x));
-		x->job_id = job_id;
-		x->table_id = job.table_id;
-		STAILQ_INSERT_TAIL(&d->discards, x, link);
-	}
-	job_row_free(&job);
-}
-
-/* Those that were not carried out before the last stop. */
-static void read_discards(struct spool *s)
-{
-	struct job_filter f = {.state = JOB_HELD};
-	struct job_row *rows = NULL;
-	struct err e = ERR_INIT;
-	int64_t after = 0;
-	size_t n;
-
-	s->discards_read = true;
-	do {
-		if (db_job_list(s->db, &f, after, 500, &rows, &n, &e)) {
-			log_err("reading the jobs to discard: %s", e.text);
-			s->discards_read = false;
-			return;
-		}
-		for (size_t k = 0; k < n; k++) {
-			after = rows[k].id;
-			if (rows[k].error_class && strcmp(rows[k].error_class, JOB_DISCARDING) == 0)
-				want_discard(s, rows[k].id);
-		}
-		job_list_free(rows, n);
-	} while (n == 500);
 }
 
 static void retry(struct spool *s, int64_t destination_id)
@@ -242,10 +184,7 @@ static void take_mail(struct spool *s, struct now now)
 		} else {
 			struct command *c = container_of(m, struct command, msg);
 
-			if (m->kind == SPOOL_MSG_DISCARD)
-				want_discard(s, c->id);
-			else
-				retry(s, c->id);
+			retry(s, c->id);
 			free(c);
 		}
 	}
@@ -301,8 +240,6 @@ static int64_t step(void *self, struct now now)
 			d->dirty = true;
 	if (spool_refresh(s, now, &e))
 		log_err("reading destinations: %s", e.text);
-	else if (s->config_read && !s->discards_read)
-		read_discards(s);
 	take_mail(s, now);
 	next = spool_tx_retry(s, now);
 	next = MIN(next, spool_pick(s, now));
@@ -449,11 +386,6 @@ static void send_command(struct spool *s, int kind, int64_t id)
 	c->msg.bytes = sizeof(*c);
 	c->id = id;
 	mailbox_reply(s->stage.mb, &c->msg);
-}
-
-void spool_discard(struct spool *s, int64_t job_id)
-{
-	send_command(s, SPOOL_MSG_DISCARD, job_id);
 }
 
 void spool_retry(struct spool *s, int64_t destination_id)

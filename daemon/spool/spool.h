@@ -57,14 +57,13 @@ struct spool *spool_new(const struct spool_config *c, struct state *state, struc
 void spool_set_port(struct spool *s, struct loader_port port);
 struct stage *spool_stage(struct spool *s);
 void spool_free(struct spool *s);
-/* A new job may be there (cut committed), or sources, pauses, settings changed. */
+/* A new job may be there (cut committed), one to discard (db_job_discard), or sources, pauses, settings changed. */
 void spool_wake(struct spool *s);
 /* Is a loader of any destination of the source free and not paused? Told to the streamery through this callback (spool's thread). */
 void spool_on_idle(struct spool *s, void (*fn)(void *arg, int64_t source_id, bool idle), void *arg);
 /* Start nothing new; running loads end or are given up after the deadline. */
 void spool_drain(struct spool *s);
 bool spool_drained(struct spool *s);
-void spool_discard(struct spool *s, int64_t job_id); /* for db_job_discard with done = false */
 /* Forget the back-off now (resume, flush, changed settings), after db_retry_now has made its jobs due. destination 0: all. */
 void spool_retry(struct spool *s, int64_t destination_id);
 

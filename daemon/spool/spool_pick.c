@@ -11,6 +11,7 @@
 #include "log.h"
 #include "xalloc.h"
 
+#define DISCARDS_LOOKED_AT 100
 
 struct dest *spool_dest(struct spool *s, int64_t id)
 {
@@ -32,12 +33,6 @@ void spool_slot_reset(struct slot *sl)
 
 void spool_dest_free(struct dest *d)
 {
-	struct discard *x;
-
-	while ((x = STAILQ_FIRST(&d->discards))) {
-		STAILQ_REMOVE_HEAD(&d->discards, link);
-		free(x);
-	}
 	destination_row_free(&d->row);
 	free(d->slots);
 	free(d);
@@ -72,7 +67,6 @@ static struct dest *dest_new(struct spool *s, struct destination_row *row)
 	struct dest *d = xcalloc(1, sizeof(*d));
 
 	d->slots = xcalloc(s->config.loaders_per_destination, sizeof(*d->slots));
-	STAILQ_INIT(&d->discards);
 	d->attempts = row->error_class && *row->error_class ? MAX(row->attempts, 1) : 0;
 	d->down = d->attempts > 0;
 	d->not_before = d->down ? row->not_before : 0;
@@ -257,87 +251,72 @@ static void begin(struct spool *s, struct dest *d, int64_t table_id, struct now 
 	spool_tx_submit(s, t, now);
 }
 
-static const char *schema_of(const struct spool *s, int64_t source_id, int64_t destination_id)
-{
-	for (size_t k = 0; k < s->n_connections; k++)
-		if (s->connections[k].source_id == source_id && s->connections[k].destination_id == destination_id)
-			return s->connections[k].schema;
-	return NULL;
-}
-
 /* What the loader must know to look into its ledger for one batch of a job. */
-static int discard_row(struct spool *s, const struct dest *d, int64_t job_id, struct load_row *out, struct err *e)
+static int discard_load(struct spool *s, const struct dest *d, const struct discard_row *x, struct load_row *out, struct err *e)
 {
 	struct job_row job = {.id = 0};
-	struct load_row was = {.id = 0};
 	struct table_row table = {.id = 0};
-	const char *schema;
 	int rc = -1;
 
 	*out = (struct load_row){.destination_id = d->row.id};
-	if (db_job_get(s->db, job_id, &job, e))
+	if (db_job_get(s->db, x->job_id, &job, e))
 		return -1;
-	schema = schema_of(s, job.source_id, d->row.id);
-	/* disconnected meanwhile: its load still knows */
-	if (!schema && job.load_id && !db_load_get(s->db, job.load_id, &was, e))
-		schema = was.schema;
-	if (!schema) {
-		err_set(e, ERR_STATE, "job %" PRId64 ": its source is no longer connected to %s", job_id, d->row.name);
-		goto out;
-	}
-	if (db_table_get_id(s->db, job.table_id, &table, e))
+	if (db_table_get_id(s->db, x->table_id, &table, e))
 		goto out;
 	out->batches = xcalloc(1, sizeof(*out->batches));
 	out->n = 1;
-	out->batches[0].job_id = job_id;
+	out->batches[0].job_id = x->job_id;
 	if (db_batch_get(s->db, job.batch_id, &out->batches[0].batch, e))
 		goto out;
-	out->table_id = job.table_id;
+	out->table_id = x->table_id;
 	out->source_id = job.source_id;
 	out->source = xstrdup(job.source);
 	out->table = xstrdup(job.table);
-	out->schema = xstrdup(schema);
+	out->schema = xstrdup(x->schema);
 	out->key_names = xstrdup(table.key_names);
 	out->columns = xstrdup("[]");
 	rc = 0;
 out:
 	job_row_free(&job);
-	load_row_free(&was);
 	table_row_free(&table);
 	return rc;
 }
 
-static void start_discard(struct spool *s, struct dest *d, const struct discard *x, struct now now)
+static int start_discard(struct spool *s, struct dest *d, const struct discard_row *x, struct now now, struct err *e)
 {
 	unsigned slot = free_slot(d);
 	struct slot *sl = &d->slots[slot];
-	struct err e = ERR_INIT;
 
 	spool_slot_reset(sl);
-	if (discard_row(s, d, x->job_id, &sl->load, &e)) {
-		log_err("discarding job %" PRId64 ": %s", x->job_id, e.text);
+	if (discard_load(s, d, x, &sl->load, e)) {
 		spool_slot_reset(sl);
-		return;
+		return err_wrap(e, "discarding job %" PRId64, x->job_id);
 	}
 	sl->state = SLOT_DISCARD;
 	sl->table_id = x->table_id;
 	sl->job_id = x->job_id;
 	sl->since = now.real;
 	s->port.ops->discard(s->port.self, &d->row, slot, x->job_id, &sl->load);
+	return 0;
 }
 
-static void pick_discards(struct spool *s, struct dest *d, struct now now)
+/* One a table: it is free while no load of it runs. */
+static int pick_discards(struct spool *s, struct dest *d, struct now now, struct err *e)
 {
-	struct discard *x, *next;
+	struct discard_row *list;
+	size_t n;
 
-	for (x = STAILQ_FIRST(&d->discards); x && allowed(s, d); x = next) {
-		next = STAILQ_NEXT(x, link);
-		if (table_busy(s, d, x->table_id))
-			continue;
-		STAILQ_REMOVE(&d->discards, x, discard, link);
-		start_discard(s, d, x, now);
-		free(x);
+	if (db_job_discards(s->db, d->row.id, DISCARDS_LOOKED_AT, &list, &n, e))
+		return -1;
+	for (size_t k = 0; k < n && allowed(s, d); k++) {
+		struct err why = ERR_INIT;
+
+		/* one that cannot be asked about holds nothing up */
+		if (!table_busy(s, d, list[k].table_id) && start_discard(s, d, &list[k], now, &why))
+			log_err("%s", why.text);
 	}
+	discard_list_free(list, n);
+	return 0;
 }
 
 static int pick_loads(struct spool *s, struct dest *d, struct now now, struct err *e)
@@ -377,13 +356,11 @@ static int64_t pick_dest(struct spool *s, struct dest *d, struct now now)
 		return NEVER;
 	if (d->not_before > now.real)
 		return now.mono + (d->not_before - now.real);
-	if (!STAILQ_EMPTY(&d->discards))
-		pick_discards(s, d, now);
 	if (d->paused || !allowed(s, d))
 		return NEVER;
 	if (!d->dirty && now.mono < d->scanned + s->config.rescan)
 		return MIN(next, d->scanned + s->config.rescan);
-	if (pick_loads(s, d, now, &e)) {
+	if (pick_discards(s, d, now, &e) || pick_loads(s, d, now, &e)) {
 		log_err("looking for loads into %s: %s", d->row.name, e.text);
 		d->dirty = false;
 		d->scanned = now.mono - s->config.rescan + NSEC_PER_SEC;

@@ -14,7 +14,7 @@
 #define SPOOL_RESCAN NSEC_PER_SEC
 #define SPOOL_DUES 64
 
-enum { SPOOL_MSG_TX = 1, SPOOL_MSG_DISCARD, SPOOL_MSG_RETRY };
+enum { SPOOL_MSG_TX = 1, SPOOL_MSG_RETRY };
 
 enum slot_state {
 	SLOT_FREE,
@@ -33,11 +33,6 @@ struct slot {
 	int64_t since;
 };
 
-struct discard {
-	STAILQ_ENTRY(discard) link;
-	int64_t job_id, table_id;
-};
-
 struct dest {
 	TAILQ_ENTRY(dest) link;
 	struct destination_row row;
@@ -53,7 +48,6 @@ struct dest {
 	int64_t scanned;	 /* mono */
 	int64_t due[SPOOL_DUES]; /* real times at which deferred jobs become due */
 	unsigned n_due;
-	STAILQ_HEAD(, discard) discards;
 };
 
 /* What a source was last told about idle loaders. */
@@ -108,7 +102,7 @@ struct spool {
 	struct spool_source *sources;
 	size_t n_sources;
 	uint64_t config_version;
-	bool config_read, discards_read;
+	bool config_read;
 	int64_t config_again, pause_ends; /* mono; real */
 	STAILQ_HEAD(, spool_tx) retries;
 	LIST_HEAD(, spool_tx) in_state; /* transactions on their way */

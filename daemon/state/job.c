@@ -158,6 +158,34 @@ int db_reject_list(struct db *db, int64_t job_id, unsigned limit, struct reject_
 	return rc;
 }
 
+int db_job_discards(struct db *db, int64_t destination_id, unsigned limit, struct discard_row **out, size_t *n, struct err *e)
+{
+	struct q q;
+	int rc;
+
+	*out = NULL;
+	*n = 0;
+	if (q_begin(&q, db, "SELECT j.id, j.table_id, j.schema FROM job j WHERE j.destination_id = ? AND j.state = 5 AND j.error_class = 'discarding' ORDER BY j.id LIMIT ?", e))
+		return -1;
+	q_i64(&q, destination_id);
+	q_i64(&q, limit);
+	while ((rc = q_row(&q, e)) == 1) {
+		struct discard_row *r;
+
+		*out = xreallocarray(*out, *n + 1, sizeof(**out));
+		r = &(*out)[(*n)++];
+		*r = (struct discard_row){.job_id = q_get_i64(&q)};
+		r->table_id = q_get_i64(&q);
+		r->schema = q_get_text(&q);
+	}
+	if (rc < 0) {
+		discard_list_free(*out, *n);
+		*out = NULL;
+		*n = 0;
+	}
+	return rc;
+}
+
 /* --- hold --- */
 
 int db_job_hold(struct db *db, int64_t id, bool hold, const char *reason, int64_t now, struct err *e)
@@ -332,13 +360,14 @@ static int for_discard(struct db *db, int64_t id, struct job_row *j, struct err 
 	return -1;
 }
 
-/* It must not be loaded before the destination was asked, also not after a restart: held, and the spool finds it by its class. */
+/* It must not be loaded before the destination was asked, also not after a restart: held, and the spool finds it by its class. One that is being loaded is marked
+ * only: if its load does not end well it is held then (UNLESS_DISCARDING). */
 static int hold_for_discard(struct db *db, int64_t id, int64_t now, struct err *e)
 {
 	struct q q;
 
-	if (q_begin(&q, db, "UPDATE job SET state = 5, error_class = '" JOB_DISCARDING "', error = 'the destination is asked whether it has it', updated = ? "
-			    "WHERE id = ? AND state IN (1, 4, 5)", e))
+	if (q_begin(&q, db, "UPDATE job SET state = CASE state WHEN 2 THEN 2 ELSE 5 END, error_class = '" JOB_DISCARDING "', "
+			    "error = 'to be discarded: the destination is asked whether it has it', updated = ? WHERE id = ?", e))
 		return -1;
 	q_i64(&q, now);
 	q_i64(&q, id);
@@ -376,7 +405,7 @@ int db_job_discarded(struct db *db, int64_t id, const struct load_result *loaded
 		return -1;
 	if (j.state == JOB_ACTIVE)
 		rc = err_set(e, ERR_STATE, "job %" PRId64 " is being loaded", id);
-	else if (j.state != JOB_DONE && j.state != JOB_DISCARDED)
+	else if (j.state == JOB_HELD && j.error_class && strcmp(j.error_class, JOB_DISCARDING) == 0)
 		rc = end_job(db, &j, loaded, now, e);
 	job_row_free(&j);
 	return rc;

@@ -287,7 +287,7 @@ int db_load_recover(struct db *db, int64_t now, struct err *e)
 	if (q_begin(&q, db, "UPDATE load SET not_before = ? WHERE outcome = '' AND id IN (SELECT load_id FROM job WHERE state = 2)", e))
 		return -1;
 	q_i64(&q, now);
-	if (q_run(&q, e) || q_begin(&q, db, "UPDATE job SET state = 4, not_before = ?1, updated = ?1 WHERE state = 2", e))
+	if (q_run(&q, e) || q_begin(&q, db, "UPDATE job SET " UNLESS_DISCARDING("4", "error_class", "error") ", not_before = ?1, updated = ?1 WHERE state = 2", e))
 		return -1;
 	q_i64(&q, now);
 	return q_run(&q, e);

@@ -156,7 +156,7 @@ static int put_off(struct db *db, int64_t load_id, const char *class, const char
 	q_i64(&q, not_before);
 	q_i64(&q, load_id);
 	if (q_run(&q, e) || q_begin(&q, db,
-				    "UPDATE job SET state = 4, error_class = ?, error = ?, not_before = ?, updated = ? WHERE load_id = ? AND load_id > 0 AND state = 2",
+				    "UPDATE job SET " UNLESS_DISCARDING("4", "?1", "?2") ", not_before = ?3, updated = ?4 WHERE load_id = ?5 AND load_id > 0 AND state = 2",
 				    e))
 		return -1;
 	q_text_or_empty(&q, class);
@@ -173,7 +173,7 @@ static int jobs_failed(struct db *db, int64_t load_id, const char *batch_id, enu
 	struct q q;
 
 	if (q_begin(&q, db,
-		    "UPDATE job SET state = ?1, error_class = ?2, error = ?3, not_before = 0, updated = ?4 WHERE load_id = ?5 AND load_id > 0 AND state IN (2, 4, 5) "
+		    "UPDATE job SET " UNLESS_DISCARDING("?1", "?2", "?3") ", not_before = 0, updated = ?4 WHERE load_id = ?5 AND load_id > 0 AND state IN (2, 4, 5) "
 		    "AND (?6 IS NULL OR batch_id = ?6)",
 		    e))
 		return -1;
@@ -197,7 +197,7 @@ static int corrupt(struct db *db, int64_t load_id, const char *batch_id, const c
 		if (db_changes(db)) {
 			/* held ones stay held */
 			if (q_begin(&q, db,
-				    "UPDATE job SET state = 1, error_class = '', error = '', not_before = 0, updated = ? WHERE load_id = ? AND load_id > 0 AND state IN (2, 4)",
+				    "UPDATE job SET " UNLESS_DISCARDING("1", "''", "''") ", not_before = 0, updated = ?1 WHERE load_id = ?2 AND load_id > 0 AND state IN (2, 4)",
 				    e))
 				return -1;
 			q_i64(&q, now);

@@ -128,11 +128,12 @@ int db_load_get(struct db *db, int64_t id, struct load_row *out, struct err *e) 
 int db_job_hold(struct db *db, int64_t id, bool hold, const char *reason, int64_t now, struct err *e) MUST_CHECK; /* W; ready/deferred <-> held */
 /* A new job of the same batch (any end state but done: rejected, corrupt, discarded, held); done: *new_id = id, nothing changes. */
 int db_job_replay(struct db *db, int64_t id, int64_t now, int64_t *new_id, struct err *e) MUST_CHECK; /* W */
-/* Never in a load: discarded at once (*done true). In a load before: *done false; the job is held with this class, the spool asks the loader (load.discard; again
- * after a restart) and then calls db_job_discarded. */
+/* Never in a load: discarded at once (*done true). In a load before: *done false; the job is held with this class (one that is being loaded when its load ends without
+ * success), the spool asks the loader (load.discard; again after a restart) and then calls db_job_discarded, which does nothing for one that was let go meanwhile. */
 #define JOB_DISCARDING "discarding"
 int db_job_discard(struct db *db, int64_t id, int64_t now, bool *done, struct err *e) MUST_CHECK; /* W */
 int db_job_discarded(struct db *db, int64_t id, const struct load_result *loaded /* NULL: it was not */, int64_t now, struct err *e) MUST_CHECK; /* W */
+int db_job_discards(struct db *db, int64_t destination_id, unsigned limit, struct discard_row **out, size_t *n, struct err *e) MUST_CHECK; /* those held so, oldest first */
 int db_reject_list(struct db *db, int64_t job_id, unsigned limit, struct reject_row **out, size_t *n, struct err *e) MUST_CHECK;
 /* Make everything deferred of a destination due now (resume, flush, changed settings). destination 0: all. */
 int db_retry_now(struct db *db, int64_t destination_id, int64_t now, struct err *e) MUST_CHECK; /* W */

@@ -9,6 +9,13 @@
 /* Job states that wait, as SQL; partial indexes have the same words. */
 #define WAITING "(1, 2, 4, 5)"
 
+/* A job whose discard was asked for (JOB_DISCARDING) while it was in a load is held for it when that ends, whatever the end but done: state, class and text of
+ * others. For UPDATE job. */
+#define UNLESS_DISCARDING(state, class, text) \
+	"state = CASE error_class WHEN 'discarding' THEN 5 ELSE " state " END, " \
+	"error = CASE error_class WHEN 'discarding' THEN error ELSE " text " END, " \
+	"error_class = CASE error_class WHEN 'discarding' THEN error_class ELSE " class " END"
+
 /* --- table.c --- */
 /* Merges the heads of a batch with so many records into the columns of a table; a change makes a new version. Without records (switch_view alone) they say nothing of
  * the table. *key_names (caller frees): those of the newest head, else of the table. */

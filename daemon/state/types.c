@@ -132,6 +132,12 @@ LIST_FREE(pause_list_free, pause_row, pause_row_free)
 LIST_FREE(table_list_free, table_row, table_row_free)
 LIST_FREE(cursor_list_free, cursor_row, cursor_row_free)
 LIST_FREE(candidate_list_free, load_candidate, candidate_row_free)
+static void discard_row_free(struct discard_row *r)
+{
+	free(r->schema);
+}
+
+LIST_FREE(discard_list_free, discard_row, discard_row_free)
 LIST_FREE(job_list_free, job_row, job_row_free)
 LIST_FREE(batch_list_free, batch_row, batch_row_free)
 LIST_FREE(reject_list_free, reject_row, reject_row_free)

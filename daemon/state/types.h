@@ -69,6 +69,7 @@ struct job_row {
 struct job_filter { enum job_state state /* 0: any */; int64_t table_id, destination_id; const char *batch_id; /* NULL: any */ };
 struct job_counts { uint64_t n[9], records[9], bytes[9]; }; /* by enum job_state */
 
+struct discard_row { int64_t job_id, table_id; char *schema; /* in the destination */ };
 struct load_candidate { int64_t table_id, source_id; char *table; uint64_t jobs, records, bytes; int64_t oldest; };
 struct load_batch { struct batch_row batch; int64_t job_id; };
 struct load_row {
@@ -111,6 +112,7 @@ void pause_list_free(struct pause_row *r, size_t n);
 void table_list_free(struct table_row *r, size_t n);
 void cursor_list_free(struct cursor_row *r, size_t n);
 void candidate_list_free(struct load_candidate *r, size_t n);
+void discard_list_free(struct discard_row *r, size_t n);
 void job_list_free(struct job_row *r, size_t n);
 void batch_list_free(struct batch_row *r, size_t n);
 void reject_list_free(struct reject_row *r, size_t n);

@@ -81,8 +81,6 @@ static void discard_or_replay(void)
 	if (!n || sim_call(act_on_job, &a))
 		return;
 	sim_say("%s job %" PRId64 "%s", a.replay ? "replay" : "discard", a.id, a.replay || a.done ? "" : ", through the loader");
-	if (!a.replay && !a.done)
-		spool_discard(sim.spool, a.id);
 	spool_wake(sim.spool);
 }
 

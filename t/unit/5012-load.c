@@ -277,6 +277,54 @@ static void test_hold(void)
 	dtest_close();
 }
 
+/* The jobs that the spool finds to be discarded. */
+static size_t discards(void)
+{
+	struct discard_row *rows;
+	size_t n;
+
+	MUST(db_job_discards(db, pg, 10, &rows, &n, &err));
+	if (n && (strcmp(rows[0].schema, "main") != 0 || rows[0].table_id != table))
+		n = 999;
+	discard_list_free(rows, n == 999 ? 1 : n);
+	return n;
+}
+
+/* Asked for while its load runs: whatever the end but success, it is held for the discard; and who lets it go cancels it. */
+static void test_discard_active(void)
+{
+	static const char *const ends[] = {"transient", "config", "data", "corrupt", "restart"};
+	struct load_row l;
+	bool done;
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		begin(2);
+		l = load_of(9, 200);
+		MUST(db_job_discard(db, 1, 201, &done, &err));
+		ok(!done && state_of(1) == JOB_ACTIVE && discards() == 0, "%s: not while it is loaded", ends[i]);
+		if (strcmp(ends[i], "restart") == 0)
+			MUST(db_load_recover(db, 202, &err));
+		else
+			MUST(db_load_failed(db, l.id, ends[i], "x", l.batches[0].batch.id, 202, 202, &err));
+		ok(state_of(1) == JOB_HELD && discards() == 1 && state_of(2) != JOB_HELD && state_of(2) != JOB_ACTIVE, "then it is held, the other is not");
+		MUST(db_job_hold(db, 1, false, NULL, 203, &err));
+		ok(discards() == 0 && state_of(1) != JOB_HELD, "resuming it cancels the discard");
+		MUST(db_job_discarded(db, 1, NULL, 204, &err));
+		ok(state_of(1) != JOB_DISCARDED && tally_is(strcmp(ends[i], "data") == 0 ? 10 : 20, 0, strcmp(ends[i], "data") == 0 ? 10 : 0, 0), "a late answer changes nothing");
+		load_row_free(&l);
+		dtest_close();
+	}
+	begin(2);
+	l = load_of(9, 200);
+	MUST(db_load_failed(db, l.id, "data", "x", NULL, 201, 201, &err));
+	load_row_free(&l);
+	MUST(db_job_discard(db, 1, 202, &done, &err));
+	ok(!done && state_of(1) == JOB_HELD && discards() == 1 && tally_is(10, 0, 10, 0), "one that was refused before is held too");
+	MUST(db_job_discarded(db, 1, NULL, 203, &err));
+	ok(state_of(1) == JOB_DISCARDED && tally_is(0, 0, 10, 10), "and discarded");
+	dtest_close();
+}
+
 static void test_discard(void)
 {
 	struct load_row l;
@@ -294,6 +342,7 @@ static void test_discard(void)
 	ok(!done && state_of(2) == JOB_ACTIVE, "in a load: the ledger has the word");
 	ok(db_job_discarded(db, 2, NULL, 202, &err) == -1 && err.code == ERR_STATE, "not while it is loaded: %s", err.text);
 	MUST(db_load_failed(db, l.id, "transient", "x", NULL, 203, 203, &err));
+	ok(state_of(2) == JOB_HELD && discards() == 1, "when that fails it is held for the discard");
 	MUST(db_job_discarded(db, 2, NULL, 204, &err));
 	ok(state_of(2) == JOB_DISCARDED && tally_is(20, 0, 0, 20), "it was not there: discarded");
 	load_row_free(&l);
@@ -511,6 +560,7 @@ int main(void)
 	test_bad();
 	test_hold();
 	test_discard();
+	test_discard_active();
 	test_list();
 	test_many();
 	return done_testing();
