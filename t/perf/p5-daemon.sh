@@ -57,7 +57,11 @@ time.sleep(3)
 was = {p: look(p) for p in pids}
 time.sleep(secs)
 for p in pids:
-    now = look(p)
+    try:
+        now = look(p)
+    except FileNotFoundError:
+        print(f"   {was[p][3]:18} has ended, as a loader does that has nothing to do; RSS before {was[p][2]:.1f} MiB (anonymous {was[p][4]:.1f})")
+        continue
     print(f"   {now[3]:18} {(now[0] - was[p][0]) / 1e9 * 60 / secs:.3f} CPU s a minute, {(now[1] - was[p][1]) / secs:.1f} wake-ups a second, RSS {now[2]:.1f} MiB (anonymous {now[4]:.1f})")
 PY
 	foot_line
