@@ -12,6 +12,7 @@
 #define READ_MAX 100000u
 #define DEPTH_MAX 100u
 #define REPEAT_MAX 2000u
+#define DIGITS_MAX 20 /* of a count */
 #define CODE_MAX 0x10ffffu
 #define NO_CODE UINT32_MAX
 
@@ -381,14 +382,16 @@ static bool atom(struct parse *x)
 	}
 }
 
-static bool number(const char **at, const char *end, uint32_t *out)
+static bool number(struct parse *x, const char **at, uint32_t *out)
 {
 	const char *p = *at;
 	uint32_t v = 0;
 
-	for (; p < end && *p >= '0' && *p <= '9'; p++)
+	for (; p < x->end && *p >= '0' && *p <= '9'; p++)
 		v = MIN(v * 10 + (uint32_t)(*p - '0'), REPEAT_MAX + 1);
-	if (p == *at)
+	if (p - *at > DIGITS_MAX) /* it would be read again with each repetition of what is around it */
+		refuse(x);
+	if (p == *at || x->bad)
 		return false;
 	*at = p;
 	*out = v;
@@ -400,12 +403,12 @@ static bool counts(struct parse *x, uint32_t *min, uint32_t *max)
 {
 	const char *at = x->at;
 
-	if (at == x->end || *at++ != '{' || !number(&at, x->end, min))
+	if (at == x->end || *at++ != '{' || !number(x, &at, min))
 		return false;
 	*max = *min;
 	if (at < x->end && *at == ',') {
 		at++;
-		if (!number(&at, x->end, max))
+		if (!number(x, &at, max))
 			*max = NO_CODE;
 	}
 	if (at == x->end || *at != '}')
@@ -496,10 +499,11 @@ static void alternatives(struct parse *x)
 	}
 }
 
-struct pattern *pattern_new(struct str text)
+struct pattern *pattern_new(struct str text, uint32_t *work)
 {
 	struct pattern *p = xcalloc(1, sizeof(*p));
-	struct parse x = {.p = p, .at = text.len ? text.ptr : "", .budget = READ_MAX};
+	struct parse x = {.p = p, .at = text.len ? text.ptr : "", .budget = MIN(READ_MAX, *work)};
+	uint32_t budget = x.budget;
 
 	x.end = x.at + text.len;
 	p->code = xreallocarray(NULL, PATTERN_SIZE_MAX, sizeof(*p->code));
@@ -507,6 +511,7 @@ struct pattern *pattern_new(struct str text)
 	if (x.at < x.end) /* a ) too many */
 		refuse(&x);
 	emit(&x, OP_MATCH);
+	*work -= budget - x.budget;
 	if (x.bad) {
 		pattern_free(p);
 		return NULL;

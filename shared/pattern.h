@@ -13,7 +13,8 @@
 #define PATTERN_SIZE_MAX 4000u /* instructions */
 
 struct pattern;
-struct pattern *pattern_new(struct str utf8) MUST_CHECK; /* NULL: not understood, or too large */
+/* NULL: not understood, or too large. *work: characters that may be read for it and others, which counts have read again; less by what it took. */
+struct pattern *pattern_new(struct str utf8, uint32_t *work) MUST_CHECK;
 void pattern_free(struct pattern *p);
 size_t pattern_bytes(const struct pattern *p); /* memory that it takes */
 /* Does it match anywhere in the text (valid UTF-8)? 1: yes; 0: no; -1: *steps were used up before that was known. */

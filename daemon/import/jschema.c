@@ -10,6 +10,8 @@
 #include "xalloc.h"
 
 #define REF_BYTES_MAX (32u << 20) /* passed in search of references' targets */
+#define PATTERN_WORK_MAX 2000000u
+#define NUMBER_MAX 1000u /* digits of a limit: it is read with each number of each record */
 
 struct jref {
 	struct jnode *from;
@@ -156,6 +158,8 @@ static int limit(const struct jkey *k, struct str *out)
 {
 	if (k->t != JSCAN_NUMBER)
 		return wrong(k, "Number");
+	if (k->s->tok.len > NUMBER_MAX)
+		return err_set(k->c->e, ERR_INVALID, "%.*s: a number of more than %u characters", STR_ARG(k->name), NUMBER_MAX);
 	*out = k->s->tok;
 	return 0;
 }
@@ -357,7 +361,7 @@ const struct jprop *jobject_find(const struct jobject *o, struct str name)
 /* NULL: it is not understood, and so not checked. */
 static struct pattern *new_pattern(struct jschema *s, struct str text)
 {
-	struct pattern *p = pattern_new(text);
+	struct pattern *p = pattern_new(text, &s->pattern_work);
 
 	if (!p) {
 		s->ignored++;
@@ -603,10 +607,12 @@ static const struct {
 	{"definitions", key_definitions}, {"$defs", key_definitions},
 };
 
-/* Patterns above all: "a{1900}" is short. */
+/* Patterns above all: "a{1900}" is short, and so is "((){2000}){50}", of which nothing is left. */
 static bool too_large(const struct jcompile *c)
 {
-	return c->s->bytes > JSCHEMA_BYTES_MAX && err_set(c->e, ERR_INVALID, "it takes more than %u bytes of memory", JSCHEMA_BYTES_MAX);
+	if (c->s->bytes > JSCHEMA_BYTES_MAX)
+		return err_set(c->e, ERR_INVALID, "it takes more than %u bytes of memory", JSCHEMA_BYTES_MAX) != 0;
+	return !c->s->pattern_work && err_set(c->e, ERR_INVALID, "its patterns take too much work");
 }
 
 static int keyword(struct jkey *k)
@@ -800,7 +806,7 @@ static int compile(struct jcompile *c)
 			return err_set(c->e, ERR_INVALID, "too many references");
 	}
 	c->s->plain = is_plain(c->s->root);
-	return 0;
+	return too_large(c) ? -1 : 0;
 }
 
 struct jschema *jschema_new(struct str text, struct err *e)
@@ -810,6 +816,7 @@ struct jschema *jschema_new(struct str text, struct err *e)
 
 	c.s = xcalloc(1, sizeof(*c.s));
 	c.s->bytes = sizeof(*c.s);
+	c.s->pattern_work = PATTERN_WORK_MAX;
 	c.s->text = text;
 	if (text.len > JSCHEMA_TEXT_MAX)
 		err_set(e, ERR_INVALID, "it is longer than %u bytes", JSCHEMA_TEXT_MAX);

@@ -385,7 +385,7 @@ static void object(struct jcheck *c, const struct jobject *o, struct jscan *s, s
 		buf_free(&name);
 	}
 	if (more)
-		more = spend(c, o->n_required / 8);
+		more = spend(c, o->n_required ? o->n_props / 8 : 0); /* object_end passes all of them */
 	if (more)
 		object_end(&x, from);
 	if (x.met != &x.few)
@@ -487,7 +487,7 @@ static void combined(struct jcheck *c, enum combine how, const struct jlist *l, 
 	size_t from = told(c), mid, matched = 0;
 	struct jfails inner = {.n = 0};
 
-	for (size_t i = 0; i < l->n && !c->over; i++) {
+	for (size_t i = 0; i < l->n && spend(c, 1); i++) { /* a schema that says nothing is no node, and takes no step there */
 		struct jscan s = *start;
 		unsigned leaves = node(c, l->node[i], &s, t);
 
@@ -632,6 +632,7 @@ bool jschema_check(struct jschema *s, struct str value, uint64_t *steps, struct 
 	/* what took little work before its first violation may take much to the last one */
 	if (!over && judge(s, s->root, value, &more, &text, &over))
 		assert(!"a violation that is none");
+	*steps -= MIN(*steps, TELL_STEPS - more); /* a request that is taken in part may have thousands to tell */
 	if (over)
 		buf_addf(why, "#: %s", over);
 	else

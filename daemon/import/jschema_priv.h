@@ -90,6 +90,7 @@ struct jschema {
 	struct pattern **patterns;
 	size_t n_patterns;
 	unsigned ignored;
+	uint32_t pattern_work; /* what is left of it */
 	bool plain;
 	struct buf tmp; /* of one judgement */
 };

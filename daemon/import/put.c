@@ -147,6 +147,17 @@ static int64_t received_now(struct import *im, uint64_t sequences)
 	return next;
 }
 
+/* Before all else: who cannot sign must not learn by a key that something was stored, nor make others wait for it. */
+static int check_signature(struct request *r)
+{
+	const struct source_rules *rules = r->rules;
+
+	if (r->route != ROUTE_WEBHOOK || !rules->signature_header ||
+		signature_good(rules->sha1, rules->secrets, ARRAY_LEN(rules->secrets), route_header(r, rules->signature_header), buf_str(&r->body)))
+		return 0;
+	return refuse_status(&r->refusal, 401, "The signature is missing or wrong");
+}
+
 static int decode_webhook(struct request *r, struct intake *b, int64_t *received_at)
 {
 	const struct source_rules *rules = r->rules;
@@ -154,9 +165,6 @@ static int decode_webhook(struct request *r, struct intake *b, int64_t *received
 	uint64_t n;
 	int rc;
 
-	if (rules->signature_header &&
-		!signature_good(rules->sha1, rules->secrets, ARRAY_LEN(rules->secrets), route_header(r, rules->signature_header), buf_str(&r->body)))
-		return refuse_status(&r->refusal, 401, "The signature is missing or wrong");
 	if (rules->form) {
 		rc = webhook_form(buf_str(&r->body), rules->form, &json, &r->refusal);
 		if (!rc && !room_grow(r, r->body.len + json.len)) /* escapes can make it twice as long */
@@ -241,10 +249,16 @@ static int prepare_and_release(struct request *r, struct job *j)
 bool put_request(struct request *r)
 {
 	struct import *im = r->w->im;
-	struct job *j = job_new(im);
-	enum key_verdict v = r->keyed ? keyed_check(r, j) : KEY_GO;
 	struct err e = ERR_INIT;
+	enum key_verdict v;
+	struct job *j;
 
+	if (check_signature(r)) {
+		room_release(r, 0);
+		return false;
+	}
+	j = job_new(im);
+	v = r->keyed ? keyed_check(r, j) : KEY_GO;
 	if (v != KEY_GO || prepare_and_release(r, j)) {
 		job_over(j, "");
 		return v == KEY_WAITS;

@@ -211,6 +211,8 @@ void route_check(struct request *r)
 		refuse_busy(&r->refusal, "More than the source's rate_limit arrives; please send it again later");
 	if (r->route == ROUTE_VALIDATE) /* it stores nothing, so no key is kept, and it does not matter whether the queue could */
 		r->keyed = false;
-	else if (!r->refusal.status && import_shut(im, &why))
+	if (r->route == ROUTE_VALIDATE && !atomic_load(&im->closing)) /* when the threads are about to end, nothing may go to sleep any more */
+		return;
+	if (!r->refusal.status && import_shut(im, &why))
 		refuse_busy(&r->refusal, "%s", why.text);
 }

@@ -58,7 +58,8 @@ is "not signed" 401 "$(send "$signed" $J "$body")"
 is "signed by another" 401 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: sha256=$(sign "$body" second)")"
 is "another body" 401 "$(send "$signed" $J '{"n":2}' -H "X-Hub-Signature-256: sha256=$(sign "$body" first)")"
 ok "the secret changes" ctl source set signed --set secret=second --set secret_old=first
-is "the new one" 201 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: $(sign "$body" second)")"
+is "the new one" 201 "$(send "$signed" $J "$body" -H 'Idempotency-Key: k1' -H "X-Hub-Signature-256: $(sign "$body" second)")"
+is "not signed, with its key" 401 "$(send "$signed" $J "$body" -H 'Idempotency-Key: k1')"
 is "and the old one" 201 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: $(sign "$body" first)")"
 ok "the old one ends" ctl source set signed --set secret_old=
 is "it is refused" 401 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: $(sign "$body" first)")"

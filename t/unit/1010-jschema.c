@@ -192,11 +192,12 @@ static const struct {
 };
 
 static const char *const not_understood[] = {"(?=a)", "(?!a)", "(?<=a)", "(?<!a)", "(a)\\1", "\\p{L}", "(?i)a", "(", ")", "a**", "*", "[a", "[b-a]", "\\q",
-	"a{3,2}", "(a{1000}){1000}", "((((((((((?:){9}){9}){9}){9}){9}){9}){9}){9}){9}){9}", "^*", "\\"};
+	"a{3,2}", "(a{1000}){1000}", "((((((((((?:){9}){9}){9}){9}){9}){9}){9}){9}){9}){9}", "^*", "\\", "a{0000000000000000000000001}"};
 
 static bool matches(const char *pattern, const char *text)
 {
-	struct pattern *p = pattern_new(str_c(pattern));
+	uint32_t work = 1000000;
+	struct pattern *p = pattern_new(str_c(pattern), &work);
 	uint64_t steps = 1000000;
 	int m = p ? pattern_match(p, str_c(text), &steps) : -1;
 
@@ -208,6 +209,7 @@ static void test_patterns(void)
 {
 	struct pattern *p;
 	uint64_t steps = 100000000;
+	uint32_t work = 1000000;
 	struct buf text = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
@@ -215,12 +217,14 @@ static void test_patterns(void)
 		ok(!patterns[i].no || !matches(patterns[i].pattern, patterns[i].no), "%s: none", patterns[i].pattern);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(not_understood); i++) {
-		p = pattern_new(str_c(not_understood[i]));
+		uint32_t enough = 1000000;
+
+		p = pattern_new(str_c(not_understood[i]), &enough);
 		ok(!p, "not understood: %s", not_understood[i]);
 		pattern_free(p);
 	}
 	/* what takes a backtracking engine for ever */
-	p = pattern_new(STR("^(a+)+(a|aa)*$"));
+	p = pattern_new(STR("^(a+)+(a|aa)*$"), &work);
 	for (int i = 0; i < 50000; i++)
 		buf_addc(&text, 'a');
 	buf_addc(&text, 'b');
@@ -326,6 +330,60 @@ static void test_bounds(void)
 	buf_free(&why);
 }
 
+/* A list with what goes n times between first and last. */
+static struct str many(struct buf *b, const char *first, unsigned n, const char *each, const char *last)
+{
+	buf_truncate(b, 0);
+	buf_adds(b, first);
+	for (unsigned i = 0; i < n; i++)
+		buf_addf(b, "%s%s", i ? "," : "", each);
+	buf_adds(b, last);
+	return buf_str(b);
+}
+
+/* Little text that would take much time, uncounted. */
+static void test_cheap(void)
+{
+	static const char *over = "#: the schema takes too much work on this record";
+	struct buf text = BUF_INIT, value = BUF_INIT, why = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct jschema *s;
+	uint64_t steps = 1000000;
+
+	ok(!jschema_new(many(&text, "{\"allOf\":[", 1000, "{\"pattern\":\"((){2000}){50}\"}", "]}"), &e), "patterns that are read again and again");
+	is_str("its patterns take too much work", e.text, "why");
+	buf_truncate(&text, 0);
+	buf_addf(&text, "{\"minimum\":1.%02000d}", 0);
+	ok(!jschema_new(buf_str(&text), &e), "a limit of 2,000 digits");
+	is_str("minimum: a number of more than 1000 characters", e.text, "why");
+
+	s = jschema_new(many(&text, "{\"items\":{\"allOf\":[", 100000, "true", "]}}"), &e);
+	ok(s && !jschema_check(s, many(&value, "[", 1000, "1", "]"), &steps, &why), "schemas that say nothing");
+	is_str(over, buf_cstr(&why), "take steps");
+	jschema_free(s);
+
+	buf_truncate(&text, 0);
+	buf_adds(&text, "{\"items\":{\"required\":[\"p0\"],\"properties\":{\"p0\":{}");
+	for (unsigned i = 1; i < 10000; i++)
+		buf_addf(&text, ",\"p%u\":{}", i);
+	buf_adds(&text, "}}}");
+	s = jschema_new(buf_str(&text), &e);
+	steps = 1000000;
+	buf_truncate(&why, 0);
+	ok(s && !jschema_check(s, many(&value, "[", 1000, "{\"p0\":1}", "]"), &steps, &why), "many properties of many objects");
+	is_str(over, buf_cstr(&why), "take steps");
+	jschema_free(s);
+
+	s = jschema_new(STR("{\"items\":{\"type\":\"null\"}}"), &e);
+	steps = 1000000;
+	ok(s && !jschema_check(s, many(&value, "[", 10000, "1", "]"), &steps, &why), "many violations");
+	ok(steps < 990000, "to tell them takes steps");
+	jschema_free(s);
+	buf_free(&text);
+	buf_free(&value);
+	buf_free(&why);
+}
+
 static void test_fields(void)
 {
 	struct err e = ERR_INIT;
@@ -363,6 +421,7 @@ int main(void)
 	test_table();
 	test_patterns();
 	test_bounds();
+	test_cheap();
 	test_fields();
 	return done_testing();
 }
