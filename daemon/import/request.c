@@ -286,12 +286,11 @@ enum MHD_Result request_on(void *arg, struct MHD_Connection *mhd, const char *ur
 	}
 	switch (r->state) {
 	case R_ADMITTED: /* the first callback again; the verdict may be that there was no room in time */
-		if (r->refusal.status) {
+		r->deadline = r->started + w->im->c.request_timeout; /* that of the wait is over: what is dropped now is to be answered */
+		if (r->refusal.status)
 			drop_body(r);
-		} else {
+		else
 			r->state = R_BODY;
-			r->deadline = r->started + w->im->c.request_timeout;
-		}
 		if (!*size)
 			return MHD_YES;
 		/* fall through */

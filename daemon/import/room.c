@@ -161,6 +161,10 @@ bool room_grow(struct request *r, uint64_t need)
 	more = MIN(2 * need, MAX(im->c.body_max, need)) - r->admitted;
 	pthread_mutex_lock(&im->lock);
 	now = fits(im, r->rules->tenant, more);
+	if (!now) { /* without anything for later */
+		more = need - r->admitted;
+		now = fits(im, r->rules->tenant, more);
+	}
 	if (now)
 		take(im, r->rules->tenant, more);
 	pthread_mutex_unlock(&im->lock);

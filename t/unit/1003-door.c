@@ -513,6 +513,24 @@ static void test_admission(void)
 	ok(wait_until(no_bodies), "all is given back");
 }
 
+/* Who waited for room in vain is told so, though the time for that is over. */
+static void test_no_room(void)
+{
+	struct http a, b;
+
+	http_dial(&a, port);
+	http_dial(&b, port);
+	http_sayf(&a, POST_HEAD "Content-Length: %u\r\n\r\n{", BODY_MAX);
+	ok(wait_until(admission_half), "a body fills what its source may have");
+	http_post(&b, BATCH, "at_good", GOOD);
+	answers(&b, 503, ERROR_BODY("Too many requests are under way; please send it again later"), "there was no room in time");
+	ok(http_has(&b, "Retry-After: 2"), "Retry-After");
+	http_close(&a);
+	is_int(201, http_post(&b, BATCH, "at_good", GOOD), "the same connection, later");
+	http_close(&b);
+	ok(wait_until(no_bodies), "all is given back");
+}
+
 /* Two records a second, and one second in advance. */
 static void test_rate(void)
 {
@@ -839,6 +857,11 @@ int main(void)
 	test_too_many();
 	test_slow();
 	test_drain_deadline();
+	close_door();
+
+	open_queue(2);
+	open_door(1, 4, 6 * NSEC_PER_SEC);
+	test_no_room();
 	close_door();
 
 	reserve = UINT64_C(1) << 62;
