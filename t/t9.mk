@@ -22,3 +22,8 @@ EXTRA_DIST += t/perf/p1-push.sh t/perf/p2-visible.sh t/perf/p3-drain.sh t/perf/p
 .PHONY: figures
 figures: all
 	for p in p1-push p2-visible p3-drain p4-console p5-daemon; do STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/perf/$$p.sh || exit 1; done
+# requests of all kinds at once: make mix SECONDS=90, in the builds with sanitizers
+EXTRA_DIST += t/lib/mix.py t/mix/mix.sh
+.PHONY: mix
+mix: all
+	MIX_SECONDS=$(SECONDS) STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) bash $(top_srcdir)/t/mix/mix.sh
