@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 	if (ctl_parse(&c, argc - 1, argv + 1, &e))
 		rc = usage_error(&c, &e);
 	else if (c.version)
-		rc = puts("stitchctl (stitch) " STITCH_VERSION) < 0 ? CTL_FAILED : CTL_DONE;
+		rc = puts("stitchctl " STITCH_VERSION) < 0 ? CTL_FAILED : CTL_DONE;
 	else if (!c.cmd)
 		rc = ctl_help(&c);
 	else

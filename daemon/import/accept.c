@@ -59,9 +59,13 @@ static int listen_on(struct import *im, const struct addrinfo *ai, bool tls, uns
 	if (ai->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&a, ai->ai_addrlen) || listen(fd, 1024)) {
-		err_errno(e, errno, "cannot listen on %s", tls ? im->listen_tls : im->listen);
+		int why = errno;
+
 		close(fd);
-		return -1;
+		if (why == EADDRINUSE)
+			return err_set(e, ERR_IO, "cannot listen on %s: another program listens there already; choose another with --http%s ADDRESS:PORT (port 0: a free one)",
+				tls ? im->listen_tls : im->listen, tls ? "s" : "");
+		return err_errno(e, why, "cannot listen on %s", tls ? im->listen_tls : im->listen);
 	}
 	im->listeners[im->n_listeners++] = (struct listener){fd, tls};
 	if (!*port)
