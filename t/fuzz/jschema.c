@@ -69,7 +69,8 @@ static void judge(struct jschema *s, struct str value)
 	int fields = by_fields(s, value);
 
 	assert(fine == !why.len);
-	assert(jschema_check(s, value, &again, NULL) == fine && steps == again);
+	/* the verdict is the same without words; the words of a refusal take steps of their own */
+	assert(jschema_check(s, value, &again, NULL) == fine && (fine ? steps == again : steps <= again));
 	if (!fine)
 		check_text(&why);
 	assert(fields < 0 || fields == fine || steps < STEPS / 2);

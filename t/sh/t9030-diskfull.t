@@ -30,17 +30,18 @@ ok "the destination is paused" ctl pause destination local --reason "full disk"
 rm -f "$T"/journal.*
 pusher fat "$T/fat.jsonl" --key id --batch 50
 wait_for 60 '[ "$(make_batch probe 1 1 | post /v2/import/batch "$(cat "$T/token")")" = 503 ]' && pass "the door shuts" || fail "the door shuts"
-code=$(make_batch probe 2 2 | post /v2/import/batch "$(cat "$T/token")")
+# at the edge a segment that is trimmed may open the door for a moment, so each answer is waited for
+wait_for 60 'code=$(make_batch probe 2 2 | post /v2/import/batch "$(cat "$T/token")"); [ "$code" = 503 ]'
 is "503" 503 "$code"
 like "with Retry-After" $'(^|\n)[Rr]etry-[Aa]fter: [0-9]+' "$(cat "$T/headers")"
 is "and JSON" '"ERROR"' "$(jq -c .status "$T/body" 2>&1)"
-is "readyz says so too" 503 "$(curl -s -o /dev/null -w '%{http_code}' "$url/readyz")"
+wait_for 60 '[ "$(curl -s -o /dev/null -w "%{http_code}" "$url/readyz")" = 503 ]' && pass "readyz says so too" || fail "readyz says so too"
 is "healthz does not" 200 "$(curl -s -o /dev/null -w '%{http_code}' "$url/healthz")"
 # it stays shut, and acts are still possible and written down
 ok "a source can be paused" ctl pause source "$SOURCE" --reason "while it is full"
 ok "and resumed" ctl resume source "$SOURCE"
 is "the audit log has the three acts" "pause.clear pause.set pause.set" "$(ctl --json audit list | jq -r '.[] | .action | select(startswith("pause"))' | sort | paste -sd' ')"
-like "status tells that the door is shut" full "$(ctl --json status | jq -r .import.state)"
+wait_for 60 '[ "$(ctl --json status | jq -r .import.state)" = full ]' && pass "status tells that the door is shut" || fail "status tells that the door is shut"
 is "the client is not done" yes "$(pushing && echo yes)"
 
 ok "the destination is resumed" ctl resume destination local
