@@ -9,9 +9,13 @@ token=$(new_token shop)
 ctl destination create --kind sqlite --name away --no-check --set path="$T/gone/away.db" >/dev/null && ctl connect shop away >/dev/null || bail "no chain"
 state() { ctl --json job show "$1" | jq -r .state; }
 job_of() { ctl --json job list --table "$1" --destination away | jq -r '.[0].id'; }
+# both begin at once: of a destination that is known to be down only one load is tried
+ctl pause destination away >/dev/null
 for t in orders items; do
 	is "a batch" 201 "$(make_batch $t 1 10 | post /v2/import/batch "$token")"
 done
+ctl flush >/dev/null
+wait_for 60 '[ "$(ctl --json job list | jq length)" = 2 ]' && ctl resume destination away >/dev/null || bail "no jobs"
 wait_for 60 '[ "$(ctl --json job list | jq -r "[.[] | select(.attempts > 0)] | length")" = 2 ]' && pass "their loads fail" || fail "their loads fail" "$(ctl job list)"
 job=$(job_of orders) back=$(job_of items)
 answer=$(ctl --json job discard "$job")

@@ -25,6 +25,7 @@ wait_for 30 '[ "$(ctl --json status | jq -r .import.state)" = full ]' && pass "b
 like "and why" 'disk' "$(ctl --json status | jq -r .import.why)"
 rm "$T/small/filler"
 wait_for 30 '[ "$(ctl --json status | jq -r .import.state)" = open ]' && pass "with room it is open" || fail "with room it is open"
+new_token other >/dev/null # a source that nobody pushes to: a client of a paused one is answered 401
 ok "the destination is paused" ctl pause destination local --reason "full disk"
 
 rm -f "$T"/journal.*
@@ -38,8 +39,8 @@ is "and JSON" '"ERROR"' "$(jq -c .status "$T/body" 2>&1)"
 wait_for 60 '[ "$(curl -s -o /dev/null -w "%{http_code}" "$url/readyz")" = 503 ]' && pass "readyz says so too" || fail "readyz says so too"
 is "healthz does not" 200 "$(curl -s -o /dev/null -w '%{http_code}' "$url/healthz")"
 # it stays shut, and acts are still possible and written down
-ok "a source can be paused" ctl pause source "$SOURCE" --reason "while it is full"
-ok "and resumed" ctl resume source "$SOURCE"
+ok "a source can be paused" ctl pause source other --reason "while it is full"
+ok "and resumed" ctl resume source other
 is "the audit log has the three acts" "pause.clear pause.set pause.set" "$(ctl --json audit list | jq -r '.[] | .action | select(startswith("pause"))' | sort | paste -sd' ')"
 wait_for 60 '[ "$(ctl --json status | jq -r .import.state)" = full ]' && pass "status tells that the door is shut" || fail "status tells that the door is shut"
 is "the client is not done" yes "$(pushing && echo yes)"
