@@ -306,7 +306,6 @@ static void drop_mail(struct spool *s)
 
 	if (!LIST_EMPTY(&s->in_state) && !st->running && !state_broken(s->state))
 		st->ops->step(st->self, now_get());
-
 	for (m = mailbox_take(s->stage.mb, SIZE_MAX, SIZE_MAX); m; m = next) {
 		next = m->next;
 		if (m->kind == SPOOL_MSG_TX) {

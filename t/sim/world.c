@@ -294,10 +294,6 @@ void sim_later(int64_t ns)
 	sim.now.real += ns;
 }
 
-struct waiting {
-	uint64_t jobs;
-};
-
 static bool jobs_wait(void)
 {
 	struct err e = ERR_INIT;
