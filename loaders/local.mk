@@ -1,6 +1,7 @@
 # loaders: the runtime that all share, and one program for each kind of destination
 noinst_LIBRARIES += libloader.a
 libloader_a_SOURCES = \
+	loaders/net/jwt.c loaders/net/jwt.h \
 	loaders/runtime/job.c loaders/runtime/job.h \
 	loaders/runtime/layout.c loaders/runtime/layout.h \
 	loaders/runtime/load.c loaders/runtime/load.h \
