@@ -14,9 +14,29 @@
 #include "xalloc.h"
 
 #define CONNECT_SECONDS 20 /* stitchd gives a loader 30 */
-#define OLDEST 120000	   /* the catalogue has attgenerated */
 #define SILENCE_MAX 1800
 #define TICK_MS 1000
+
+static enum err_code class_of(struct pg *p, const char **fix)
+{
+	*fix = pg_error_fix(p->state);
+	return pg_error_class(p->state);
+}
+
+/* Time-outs and what a pooler in transaction mode would mix up are set in each transaction (pg_load.c). */
+static const char *const wishes[] = {
+	/* a loader that was killed, or whose machine vanished, must not hold its locks until the statement has ended */
+	"SET client_connection_check_interval = '5s'",
+	"SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10", "SET tcp_keepalives_count = 3", NULL};
+
+static const struct pg_flavour postgresql = {
+	.name = "PostgreSQL",
+	.port = "5432",
+	.oldest = 120000, /* the catalogue has attgenerated */
+	.too_old = "the server is older than PostgreSQL 12, or another kind of database that speaks its protocol; this loader needs 12 or later",
+	.wishes = wishes,
+	.class_of = class_of,
+};
 
 static const char *const setting_names[] = {"host", "port", "user", "password", "dbname", "sslmode"};
 
@@ -34,7 +54,7 @@ int pg_init(struct pg *p, json_t *settings, const char *destination, pg_tick_fn 
 	uint64_t number;
 	size_t k;
 
-	*p = (struct pg){.settings = settings, .destination = destination, .tick = tick, .arg = arg};
+	*p = (struct pg){.settings = settings, .destination = destination, .flavour = &postgresql, .tick = tick, .arg = arg};
 	for (k = 0; k < ARRAY_LEN(setting_names); k++) {
 		json_t *v = json_object_get(settings, setting_names[k]);
 
@@ -167,14 +187,16 @@ static void without_hints(struct buf *out, const char *text)
 
 static int connect_failed(struct pg *p, struct err *e)
 {
-	const char *state, *fix;
+	enum err_code code;
+	const char *fix;
 
 	without_hints(&p->message, p->conn ? PQerrorMessage(p->conn) : "out of memory");
 	pg_disconnect(p);
-	state = pg_error_of_connect(buf_cstr(&p->message));
-	snprintf(p->state, sizeof(p->state), "%s", state);
-	fix = *state ? pg_error_fix(state) : "is the server running, and are host and port right?";
-	return err_set(e, pg_error_class(state), "cannot connect: %s%s%s", buf_cstr(&p->message), *fix ? "; " : "", fix);
+	snprintf(p->state, sizeof(p->state), "%s", pg_error_of_connect(buf_cstr(&p->message)));
+	code = p->flavour->class_of(p, &fix);
+	if (!*p->state)
+		fix = "is the server running, and are host and port right?";
+	return err_set(e, code, "cannot connect: %s%s%s", buf_cstr(&p->message), *fix ? "; " : "", fix);
 }
 
 /* Something took the connection or the first packets, and then nothing came: a firewall that drops them, a server that is stopped. */
@@ -185,21 +207,14 @@ static int no_answer(struct pg *p, struct err *e)
 	pg_disconnect(p);
 	p->state[0] = '\0';
 	return err_set(e, ERR_TRANSIENT, "cannot connect: %s:%s does not answer within %d s; is the server running, and are host and port right?",
-		host ? host : "the local server", port ? port : "5432", CONNECT_SECONDS);
+		host ? host : "the local server", port ? port : p->flavour->port, CONNECT_SECONDS);
 }
 
-/* What holds for the whole session. Time-outs and what a pooler in transaction mode would mix up are set in each transaction (pg_load.c). */
+/* What holds for the whole session. Older servers and other systems lack some of it: nothing depends on a single one. */
 static void session_settings(struct pg *p)
 {
-	static const char *const wishes[] = {
-		/* a loader that was killed, or whose machine vanished, must not hold its locks until the statement has ended */
-		"SET client_connection_check_interval = '5s'",
-		"SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10", "SET tcp_keepalives_count = 3",
-	};
-
-	/* older servers and other systems lack some of them: nothing depends on a single one */
-	for (size_t k = 0; k < ARRAY_LEN(wishes); k++)
-		if (pg_usable(p) && pg_exec(p, wishes[k], NULL))
+	for (const char *const *w = p->flavour->wishes; *w; w++)
+		if (pg_usable(p) && pg_exec(p, *w, NULL))
 			continue;
 }
 
@@ -242,10 +257,10 @@ int pg_connect(struct pg *p, struct err *e)
 		if (st == PGRES_POLLING_FAILED)
 			return connect_failed(p, e);
 	}
-	if (PQserverVersion(p->conn) < OLDEST) {
+	if (PQserverVersion(p->conn) < p->flavour->oldest) {
 		pg_disconnect(p);
 		snprintf(p->state, sizeof(p->state), "0A000");
-		return err_set(e, ERR_CONFIG, "the server is older than PostgreSQL 12, or another kind of database that speaks its protocol; this loader needs 12 or later");
+		return err_set(e, ERR_CONFIG, "%s", p->flavour->too_old);
 	}
 	PQsetNoticeReceiver(p->conn, ignore_notice, NULL);
 	if (PQsetnonblocking(p->conn, 1))
@@ -260,7 +275,7 @@ int pg_connect(struct pg *p, struct err *e)
 
 char *pg_server(const struct pg *p)
 {
-	return xasprintf("PostgreSQL %s at %s:%s/%s, as %s", PQparameterStatus(p->conn, "server_version"), PQhost(p->conn), PQport(p->conn), PQdb(p->conn),
+	return xasprintf("%s %s at %s:%s/%s, as %s", p->flavour->name, PQparameterStatus(p->conn, "server_version"), PQhost(p->conn), PQport(p->conn), PQdb(p->conn),
 		PQuser(p->conn));
 }
 
@@ -269,6 +284,7 @@ static int failed(struct pg *p, const PGresult *r, struct err *e)
 {
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL, *text = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 	const char *detail = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL) : NULL, *fix;
+	enum err_code code;
 	bool alive = PQstatus(p->conn) == CONNECTION_OK;
 
 	snprintf(p->state, sizeof(p->state), "%s", state ? state : "");
@@ -277,10 +293,10 @@ static int failed(struct pg *p, const PGresult *r, struct err *e)
 	one_line(&p->column, r ? PQresultErrorField(r, PG_DIAG_COLUMN_NAME) : NULL);
 	one_line(&p->constraint, r ? PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME) : NULL);
 	one_line(&p->message, text ? text : PQerrorMessage(p->conn));
+	code = p->flavour->class_of(p, &fix);
 	if (!alive && !state)
 		return err_set(e, ERR_TRANSIENT, "the connection to the server was lost: %s", buf_cstr(&p->message));
-	fix = pg_error_fix(p->state);
-	return err_set(e, pg_error_class(p->state), "%s%s%s%s%s%s%s%s", buf_cstr(&p->message), p->detail.len ? " (" : "", buf_cstr(&p->detail),
+	return err_set(e, code, "%s%s%s%s%s%s%s%s", buf_cstr(&p->message), p->detail.len ? " (" : "", buf_cstr(&p->detail),
 		p->detail.len ? ")" : "", *p->state ? ", SQLSTATE " : "", p->state, *fix ? "; " : "", fix);
 }
 

@@ -16,10 +16,23 @@
 
 typedef void pg_tick_fn(void *arg); /* at least once a second while something is waited for */
 
+struct pg;
+/* What is not the same in every server that speaks the protocol. */
+struct pg_flavour {
+	const char *name, *port; /* "PostgreSQL", "5432" */
+	int oldest;		 /* as PQserverVersion() counts */
+	const char *too_old;	 /* what to say of an older one */
+	const char *const *wishes; /* statements for a new session, NULL at the end; one that fails does no harm */
+	/* The class of p's complaint (state, message, detail) and what a person does about it (static or p's; "" when that is not known). It may
+	 * change message and detail, to take secrets out. */
+	enum err_code (*class_of)(struct pg *p, const char **fix);
+};
+
 struct pg {
 	PGconn *conn;	/* NULL: not connected */
 	json_t *settings; /* borrowed by pg_init's caller for as long as the struct lives */
 	const char *destination;
+	const struct pg_flavour *flavour; /* PostgreSQL's by pg_init; another may be put there before pg_connect */
 	pg_tick_fn *tick;
 	void *arg;
 	int64_t deadline; /* of a wait, in seconds of the monotonic clock; 0: none */
