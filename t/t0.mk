@@ -24,6 +24,12 @@ t_unit_0013_timefmt_tap_LDADD = $(SHARED_TEST_LIBS)
 check_PROGRAMS += t/unit/0021-frame.tap
 t_unit_0021_frame_tap_SOURCES = t/unit/0021-frame.c
 t_unit_0021_frame_tap_LDADD = $(SHARED_TEST_LIBS)
+# the floor of p1-push.sh: a door's work and nothing else
+EXTRA_PROGRAMS += t/perf/floor
+t_perf_floor_SOURCES = t/perf/floor.c
+t_perf_floor_LDADD = $(SHARED_TEST_LIBS) $(ZSTD_LIBS)
+t_perf_floor_CPPFLAGS = $(AM_CPPFLAGS) $(ZSTD_CFLAGS)
+
 # figures: make t/perf/jscan-speed && t/perf/jscan-speed FILE (a record a line)
 EXTRA_PROGRAMS += t/perf/jscan-speed
 t_perf_jscan_speed_SOURCES = t/perf/jscan-speed.c

@@ -17,11 +17,11 @@ sim: t/sim/sim.tap
 	t/sim/sim.tap --seeds $${FIRST:-1} $${SEEDS:-20000}
 dist_check_SCRIPTS += t/sh/t9001-flights.t
 # figures for a note: t/perf/README
-EXTRA_DIST += t/perf/README t/perf/perf-lib.sh t/perf/rounds.py t/perf/visible.py t/perf/push-bodies.py t/perf/tree-cpu.py
-EXTRA_DIST += t/perf/p1-push.sh t/perf/p2-visible.sh t/perf/p3-drain.sh t/perf/p4-console.sh t/perf/p5-daemon.sh
+EXTRA_DIST += t/perf/README t/perf/perf-lib.sh t/perf/rounds.py t/perf/post.lua t/perf/visible.py t/perf/push-bodies.py t/perf/tree-cpu.py
+EXTRA_DIST += t/perf/p1-push.sh t/perf/p2-visible.sh t/perf/p3-drain.sh t/perf/p4-console.sh t/perf/p5-daemon.sh t/perf/p6-tables.sh
 .PHONY: figures
 figures: all
-	for p in p1-push p2-visible p3-drain p4-console p5-daemon; do STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/perf/$$p.sh || exit 1; done
+	for p in p1-push p2-visible p3-drain p4-console p5-daemon p6-tables; do STITCH_TOP_SRCDIR=$(abs_top_srcdir) STITCH_BUILD=$(abs_top_builddir) $(top_srcdir)/t/perf/$$p.sh || exit 1; done
 # requests of all kinds at once: make mix SECONDS=90, in the builds with sanitizers
 EXTRA_DIST += t/lib/mix.py t/mix/mix.sh
 .PHONY: mix
