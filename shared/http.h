@@ -53,8 +53,8 @@ struct http_answer {
 
 struct http *http_new(const struct http_opts *o) MUST_CHECK; /* o may be NULL; copied but for what it points to. Never NULL */
 void http_free(struct http *h);			       /* NULL is fine */
-/* 0: there is a whole answer, whatever its status (a is emptied first). -1: none. ERR_TRANSIENT, ERR_TIMEOUT: network; ERR_CONFIG: a bad URL, a name that
- * does not exist, a certificate that is not trusted; ERR_STATE: the tick said so; ERR_INVALID: the answer is too large, the request is wrong; ERR_IO: body_fd or answer_fd. */
+/* 0: there is a whole answer, whatever its status (a is emptied first). -1: none. ERR_TRANSIENT, ERR_TIMEOUT: network, also a name that
+ * cannot be resolved now; ERR_CONFIG: a bad URL, a certificate that is not trusted; ERR_STATE: the tick said so; ERR_INVALID: the answer is too large, the request is wrong; ERR_IO: body_fd or answer_fd. */
 int http_send(struct http *h, const struct http_request *r, struct http_answer *a, struct err *e) MUST_CHECK;
 /* After http_send() failed: true when the request cannot have reached the server (no connection was made). */
 bool http_not_sent(const struct http *h);

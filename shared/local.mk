@@ -19,4 +19,4 @@ libshared_a_SOURCES += shared/decimal.c shared/jscan.c shared/jwrite.c shared/ti
 libshared_a_SOURCES += shared/loop.c
 libshared_a_SOURCES += shared/frame.c shared/frame_line.c shared/frame_read.c shared/rpc.c shared/rpc_client.c
 libshared_a_SOURCES += shared/pattern.c shared/pattern.h
-libshared_a_SOURCES += shared/http.h shared/s3.h
+libshared_a_SOURCES += shared/http.c shared/http.h shared/s3.c shared/s3.h shared/s3_error.c shared/s3_list.c shared/s3_priv.h shared/s3_upload.c shared/xml.c shared/xml.h

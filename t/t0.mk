@@ -59,3 +59,7 @@ t_unit_0014_jscan_differ_tap_LDADD = $(ORACLE_TEST_LIBS)
 check_PROGRAMS += t/unit/0030-transit.tap
 t_unit_0030_transit_tap_SOURCES = t/unit/0030-transit.c
 t_unit_0030_transit_tap_LDADD = $(SHARED_TEST_LIBS)
+# shared/s3.h by hand, for shell tests
+noinst_PROGRAMS += t/lib/s3-tool
+t_lib_s3_tool_SOURCES = t/lib/s3-tool.c
+t_lib_s3_tool_LDADD = $(HTTP_LIBS)

