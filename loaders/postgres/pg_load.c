@@ -145,7 +145,7 @@ int pg_ledger_put(void *self, const struct job *j, const struct job_batch *b, co
 	return rc;
 }
 
-int pg_activate(void *self, const struct job *j, bool has_table, int64_t version, struct err *e)
+int pg_activate(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, int64_t version, struct err *e)
 {
 	struct postgres *p = self;
 	char *table = pg_table_name(p, j->table), *rows = our_table(j, table), *ours = our_table(j, "_stitch_table"), number[24], *sql = NULL;
@@ -153,9 +153,10 @@ int pg_activate(void *self, const struct job *j, bool has_table, int64_t version
 	PGresult *r = NULL;
 	int rc = -1;
 
+	(void)los;
 	p->phase = "activating a table version";
 	snprintf(number, sizeof(number), "%" PRId64, version);
-	if (has_table && pg_execf(&p->pg, e, "DELETE FROM %s WHERE coalesce(_sdc_table_version, 0) < %s", rows, number))
+	if (descs[0].exists && pg_execf(&p->pg, e, "DELETE FROM %s WHERE coalesce(_sdc_table_version, 0) < %s", rows, number))
 		goto out;
 	sql = xasprintf("UPDATE %s SET active_version = $1 WHERE table_name = $2", ours);
 	r = pg_query(&p->pg, sql, 2, params, e);

@@ -93,8 +93,10 @@ static bool same_types(const struct postgres *p, const struct layout *lo, const 
 	return !p->narrow;
 }
 
-int pg_rows_begin(void *self, const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e)
+int pg_rows_begin(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, struct err *e)
 {
+	const struct layout *lo = &los->t[0];
+	const struct table_desc *desc = &descs[0];
 	struct postgres *p = self;
 	struct pg_load *l = &p->load;
 	char *sql;
@@ -142,6 +144,7 @@ static int put_cell(struct postgres *p, const struct column *c, const struct cel
 		pg_copy_timestamp(b, cell->i);
 		return 0;
 	case CELL_TEXT:
+	case CELL_JSON:
 		if (memchr(cell->s.ptr, 0, cell->s.len)) {
 			*reason = "text with U+0000, which PostgreSQL cannot hold";
 			return -1;

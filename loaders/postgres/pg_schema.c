@@ -276,10 +276,10 @@ static int describe_owner(struct postgres *p, const char *schema, const char *ta
 	return rc;
 }
 
-int pg_describe(void *self, const struct job *j, struct table_desc *out, struct err *e)
+int pg_describe(void *self, const struct job *j, const char *table, struct table_desc *out, struct err *e)
 {
 	struct postgres *p = self;
-	char *table = pg_table_name(p, j->table), *oid = NULL;
+	char *oid = NULL;
 	const char *schema, *params[2];
 	PGresult *r = NULL;
 	int rc = -1;
@@ -310,7 +310,6 @@ int pg_describe(void *self, const struct job *j, struct table_desc *out, struct 
 out:
 	PQclear(r);
 	free(oid);
-	free(table);
 	return rc;
 }
 
@@ -356,7 +355,7 @@ int pg_change(void *self, const struct job *j, const struct layout *lo, const st
 		return -1;
 	if (s->kind == STEP_CREATE) {
 		create_text(p, schema, j, lo, &sql);
-	} else {
+	} else if (s->kind == STEP_ADD || s->kind == STEP_WIDEN) {
 		buf_adds(&sql, "ALTER TABLE ");
 		sql_add_table(&sql, schema, lo->table);
 		buf_adds(&sql, s->kind == STEP_ADD ? " ADD COLUMN IF NOT EXISTS " : " ALTER COLUMN ");

@@ -53,7 +53,7 @@ const char *pg_type_name(const struct postgres *p, enum col_type type);
 
 /* pg_schema.c */
 int pg_prepare(void *self, const struct job *j, struct err *e);
-int pg_describe(void *self, const struct job *j, struct table_desc *out, struct err *e);
+int pg_describe(void *self, const struct job *j, const char *table, struct table_desc *out, struct err *e);
 int pg_change(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct err *e);
 
 /* pg_load.c */
@@ -61,13 +61,13 @@ int pg_begin(void *self, const struct job *j, int64_t *active_version, struct er
 int pg_ledger_get(void *self, const struct job *j, const struct job_batch *b, struct ledger_row *out, struct err *e);
 int pg_ledger_ranges(void *self, const struct job *j, const struct job_batch *b, struct ranges *out, struct err *e);
 int pg_ledger_put(void *self, const struct job *j, const struct job_batch *b, const struct ledger_row *row, struct err *e);
-int pg_activate(void *self, const struct job *j, bool has_table, int64_t version, struct err *e);
+int pg_activate(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, int64_t version, struct err *e);
 int pg_reject(void *self, const struct job *j, const struct reject *r, struct err *e);
 int pg_commit(void *self, struct err *e);
 void pg_rollback(void *self);
 
 /* pg_rows.c */
-int pg_rows_begin(void *self, const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e);
+int pg_rows_begin(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, struct err *e);
 int pg_put(void *self, const struct row *row, struct err *e);
 int pg_rows_end(void *self, struct err *e);
 void pg_rows_free(struct pg_load *l);

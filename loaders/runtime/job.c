@@ -98,7 +98,8 @@ static int field_of(json_t *o, struct job_field *f, struct err *e)
 
 	if (text_of(o, "name", true, &f->name, e))
 		return -1;
-	if (!json_is_array(types) || !json_array_size(types) || json_array_size(types) > SEEN_TYPES)
+	/* none: something that was empty (fields.h) */
+	if (!json_is_array(types) || json_array_size(types) > SEEN_TYPES)
 		return wrong(e, "types of a column");
 	json_array_foreach(types, k, v)
 	{

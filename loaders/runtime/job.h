@@ -26,7 +26,7 @@ struct job_batch {
 	int fd;		/* the file; -1 in a discard */
 };
 
-/* Types that a field was seen with, in order of appearance (daemon/state/types.h). */
+/* Types that a field was seen with, in order of appearance (daemon/state/types.h). A name may be a path (fields.h); then there may be none. */
 enum seen_type { SEEN_INTEGER, SEEN_BIGNUM, SEEN_NUMBER, SEEN_BOOLEAN, SEEN_STRING, SEEN_TIMESTAMP, SEEN_DATE, SEEN_OBJECT, SEEN_ARRAY, SEEN_TYPES };
 struct job_field { char *name; enum seen_type types[SEEN_TYPES]; unsigned n; };
 

@@ -1,21 +1,42 @@
 /*
- * layout.c - fields of a job into columns. The job's fields come in the order in which the queue saw them, so that every load of a table makes the same columns
- * whatever was loaded before: names are given by position in that order, never by what is in the destination.
+ * layout.c - fields of a job into tables and columns. The job's fields come in the order in which the queue saw them, so that every load of a table makes the
+ * same columns whatever was loaded before: names are given by position in that order, never by what is in the destination.
  *
- * Three groups of types share a column each: integer, bignum and number; object, array and string; timestamp and date. The first group of a field has its name,
- * a further one NAME__xx by the group's first type, so that a name never changes when a type is added later. What cannot have a column (name too long, reserved,
- * alike with another but for case) is kept as a field with a reason: a record that has a value in it is rejected.
+ * Groups of types share a column each: integer, bignum and number; timestamp and date; string and what is kept as text. The first group of a field has its name,
+ * a further one NAME__xx by the group's first type, so that a name never changes when a type is added later (but for rename_first, where it does once). What
+ * cannot have a column (name too long, reserved, alike with another but for case, or with one that flattening makes) is kept as a field with a reason: a record
+ * that has a value in it is rejected. Tables without a column of the sender's are left out at the end, so indexes of tables are final only then.
  */
 #include "loaders/runtime/layout.h"
 
+#include "loaders/runtime/fields.h"
 #include "xalloc.h"
 
 #define RESERVED_PREFIXES 2
+#define SUFFIX_ROOM 4 /* of __xx */
 static const char *const prefixes[RESERVED_PREFIXES] = {"_sdc", "_rjm"};
-static const char row_id[] = "__sdc_primary_key", deleted_at[] = "_sdc_deleted_at";
+static const char row_id[] = "__sdc_primary_key", deleted_at[] = "_sdc_deleted_at", source_key[] = "_sdc_source_key_";
+
+/* What shares a column of a field. */
+enum group { G_NUMBER, G_BOOLEAN, G_TIME, G_STRING, G_OBJECT, G_ARRAY, G_NONE };
+
+struct maker {
+	const struct job *j;
+	const struct dialect *d;
+	struct layouts *los;
+	struct map *taken; /* one a table: folded names of its columns */
+	struct map tables; /* folded names of tables */
+	size_t n_source;
+};
+
+/* --- names --- */
 
 void dialect_name(const struct dialect *d, struct str name, struct buf *out)
 {
+	if (d->name) {
+		d->name(name, out);
+		return;
+	}
 	for (size_t k = 0; k < name.len; k++) {
 		unsigned char c = (unsigned char)name.ptr[k];
 		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' || c == ' ' || c >= 0x80;
@@ -23,6 +44,14 @@ void dialect_name(const struct dialect *d, struct str name, struct buf *out)
 		if (plain || (!d->strip_special && c))
 			buf_addc(out, (char)c);
 	}
+}
+
+static char *canonical(const struct dialect *d, const char *name)
+{
+	struct buf b = BUF_INIT;
+
+	dialect_name(d, str_c(name), &b);
+	return buf_detach(&b, NULL);
 }
 
 static char *folded(const struct dialect *d, const char *name)
@@ -33,6 +62,19 @@ static char *folded(const struct dialect *d, const char *name)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p - 'A' + 'a');
 	return s;
+}
+
+/* Is the name free? Then it is not any more. */
+static bool take(const struct dialect *d, struct map *taken, const char *name)
+{
+	static char yes;
+	char *fold = folded(d, name);
+	bool is_free = !map_get(taken, str_c(fold));
+
+	if (is_free && map_put(taken, str_c(fold), &yes))
+		assert(!"was free");
+	free(fold);
+	return is_free;
 }
 
 static bool has_reserved_suffix(const struct dialect *d, struct str name)
@@ -49,7 +91,7 @@ static bool has_reserved_suffix(const struct dialect *d, struct str name)
 static bool has_reserved_prefix(struct str name)
 {
 	/* taps that read a database's log send this one themselves */
-	if (str_eqc(name, deleted_at))
+	if (str_ieq(name, str_c(deleted_at)))
 		return false;
 	for (unsigned k = 0; k < RESERVED_PREFIXES; k++)
 		if (name.len >= strlen(prefixes[k]) && str_ieq(str_mem(name.ptr, strlen(prefixes[k])), str_c(prefixes[k])))
@@ -57,94 +99,231 @@ static bool has_reserved_prefix(struct str name)
 	return str_ieq(name, str_c(row_id));
 }
 
+/* --- columns --- */
+
 static size_t add_column(struct layout *lo, char *name, enum col_type type, bool key, bool sdc)
 {
+	/* full at each power of two */
+	if ((lo->n & (lo->n - 1)) == 0)
+		lo->columns = xreallocarray(lo->columns, MAX(2 * lo->n, (size_t)8), sizeof(*lo->columns));
 	lo->columns[lo->n] = (struct column){.name = name, .type = type, .key = key, .sdc = sdc};
 	return lo->n++;
 }
 
-/* The column type that a type seen shares. */
-static enum col_type group_of(enum seen_type t)
+static size_t add_ours(const struct dialect *d, struct layout *lo, const char *name, enum col_type type)
+{
+	return add_column(lo, canonical(d, name), type, false, true);
+}
+
+/* Does anything with a value lie in it? */
+static bool has_leaf(const struct layout_field *f)
+{
+	for (unsigned k = 0; f->seen && k < f->seen->n; k++) {
+		enum seen_type t = f->seen->types[k];
+
+		if ((t != SEEN_OBJECT || !f->has_members) && (t != SEEN_ARRAY || !f->has_elements))
+			return true;
+	}
+	for (size_t k = 0; k < f->n_members; k++)
+		if (has_leaf(f->members[k]))
+			return true;
+	return f->element && has_leaf(f->element);
+}
+
+static bool members_have_leaf(const struct layout_field *f)
+{
+	for (size_t k = 0; k < f->n_members; k++)
+		if (has_leaf(f->members[k]))
+			return true;
+	return false;
+}
+
+/* Where objects (or arrays) of the field go. */
+static enum group nested_group(const struct dialect *d, const struct layout_field *f, bool array)
+{
+	bool listed = array ? f->has_elements : f->has_members;
+
+	/* a row is found by its key, so a key is always one value; and what a door listed that knew no nested paths is text */
+	if (f->key || d->nesting == NEST_TEXT || (d->nesting != NEST_KEEP && !listed))
+		return G_STRING;
+	if (d->nesting == NEST_KEEP)
+		return G_OBJECT;
+	if (d->nesting == NEST_FLATTEN || !(array ? has_leaf(f->element) : members_have_leaf(f)))
+		return G_NONE;
+	return array ? G_ARRAY : G_OBJECT;
+}
+
+static enum group group_of(const struct dialect *d, const struct layout_field *f, enum seen_type t)
 {
 	switch (t) {
 	case SEEN_INTEGER:
 	case SEEN_BIGNUM:
 	case SEEN_NUMBER:
-		return COL_NUMBER;
+		return G_NUMBER;
 	case SEEN_BOOLEAN:
-		return COL_BOOLEAN;
+		return G_BOOLEAN;
 	case SEEN_TIMESTAMP:
 	case SEEN_DATE:
-		return COL_TIME;
-	case SEEN_STRING:
+		return G_TIME;
 	case SEEN_OBJECT:
 	case SEEN_ARRAY:
+		return nested_group(d, f, t == SEEN_ARRAY);
+	case SEEN_STRING:
 	case SEEN_TYPES:
 		break;
 	}
-	return COL_STRING;
+	return G_STRING;
 }
 
-/* The type of the numbers' column: integer only when nothing else was seen. */
-static enum col_type numeric_type(const struct job_field *f)
-{
-	for (unsigned k = 0; k < f->n; k++)
-		if (f->types[k] == SEEN_BIGNUM || f->types[k] == SEEN_NUMBER)
-			return COL_NUMBER;
-	return COL_INTEGER;
-}
-
-static const char *suffix_of(const struct dialect *d, enum seen_type t)
-{
-	return d->suffix[t == SEEN_INTEGER ? COL_INTEGER : group_of(t)];
-}
-
-static void add_columns(struct layout *lo, const struct dialect *d, const struct job_field *f, struct layout_field *lf, const char *name)
-{
-	for (unsigned k = 0; k < f->n; k++) {
-		enum col_type group = group_of(f->types[k]), type = group == COL_NUMBER ? numeric_type(f) : group;
-		size_t at;
-
-		if (lf->column[group] != NO_COLUMN)
-			continue;
-		/* a key's second type has no column: a row is found by one */
-		if (k && lf->key)
-			break;
-		at = add_column(lo, k ? xasprintf("%s__%s", name, suffix_of(d, f->types[k])) : xstrdup(name), type, lf->key, false);
-		lf->column[group] = at;
-		if (group == COL_NUMBER)
-			lf->column[COL_INTEGER] = at;
-	}
-}
-
-static unsigned groups_of(const struct job_field *f)
+/* Bits of the groups that need a column. */
+static unsigned groups_of(const struct dialect *d, const struct layout_field *f)
 {
 	unsigned set = 0;
 
-	for (unsigned k = 0; k < f->n; k++)
-		set |= 1u << group_of(f->types[k]);
-	return (unsigned)__builtin_popcount(set);
+	for (unsigned k = 0; f->seen && k < f->seen->n; k++)
+		set |= 1u << group_of(d, f, f->seen->types[k]);
+	return set & ~(1u << G_NONE);
 }
 
-static char *refusal(const struct layout *lo, const struct dialect *d, const struct job_field *f, struct str name, const struct map *taken, const char *fold)
+static const char *suffix_of(const struct dialect *d, enum group g, enum seen_type first)
 {
-	struct str sent = str_c(f->name);
-
-	if (!name.len)
-		return xasprintf("the name of field [%s] has no character that can stand in a column's name", f->name);
-	if (has_reserved_prefix(sent) || has_reserved_prefix(name))
-		return xasprintf("%s has a reserved prefix (_sdc, _rjm)", f->name);
-	if (has_reserved_suffix(d, sent) || has_reserved_suffix(d, name))
-		return xasprintf("%s has a reserved suffix (__ and two letters of a type)", f->name);
-	if (d->column_max && name.len > d->column_max)
-		return xasprintf("the name of field %s is longer than %zu bytes", f->name, d->column_max);
-	if (map_get(taken, str_c(fold)))
-		return xasprintf("Field collision on %s", f->name);
-	/* ours come last: 6 at most */
-	if (d->columns_max && lo->n + groups_of(f) + 6 > d->columns_max)
-		return xasprintf("%s would be one column more than the %u that a table can have", f->name, d->columns_max);
-	return NULL;
+	switch (g) {
+	case G_NUMBER:
+		return d->suffix[first == SEEN_INTEGER ? COL_INTEGER : COL_NUMBER];
+	case G_BOOLEAN:
+		return d->suffix[COL_BOOLEAN];
+	case G_TIME:
+		return d->suffix[COL_TIME];
+	case G_OBJECT:
+		return d->suffix[COL_JSON];
+	case G_ARRAY:
+		return d->suffix_array ? d->suffix_array : d->suffix[COL_JSON];
+	case G_STRING:
+	case G_NONE:
+		break;
+	}
+	return d->suffix[COL_STRING];
 }
+
+static enum col_type type_of(enum group g, unsigned seen)
+{
+	static const enum col_type types[] = {[G_NUMBER] = COL_NUMBER, [G_BOOLEAN] = COL_BOOLEAN, [G_TIME] = COL_TIME, [G_STRING] = COL_STRING, [G_OBJECT] = COL_JSON,
+		[G_ARRAY] = COL_JSON, [G_NONE] = COL_STRING};
+
+	/* integer only when nothing else was seen */
+	return seen == 1u << SEEN_INTEGER ? COL_INTEGER : types[g];
+}
+
+static void set_column(struct layout_field *f, const struct dialect *d, enum group g, size_t at)
+{
+	switch (g) {
+	case G_NUMBER:
+		f->column[COL_INTEGER] = f->column[COL_NUMBER] = at;
+		break;
+	case G_BOOLEAN:
+		f->column[COL_BOOLEAN] = at;
+		break;
+	case G_TIME:
+		f->column[COL_TIME] = at;
+		break;
+	case G_STRING:
+		f->column[COL_STRING] = at;
+		break;
+	case G_OBJECT:
+		f->object = at;
+		if (d->nesting == NEST_KEEP)
+			f->array = at;
+		break;
+	case G_ARRAY:
+		f->array = at;
+		break;
+	case G_NONE:
+		break;
+	}
+}
+
+static void add_columns(const struct maker *m, struct layout_field *f, const char *name)
+{
+	struct layout *lo = &m->los->t[f->table];
+	unsigned all = groups_of(m->d, f), done = 0;
+	bool several = (all & (all - 1)) != 0 && !f->key;
+
+	for (unsigned k = 0; f->seen && k < f->seen->n; k++) {
+		enum group g = group_of(m->d, f, f->seen->types[k]);
+		bool first = !done, suffixed = several && (m->d->rename_first || !first);
+		unsigned seen = 0;
+		struct column *c;
+		char *with;
+
+		if (g == G_NONE || (done & (1u << g)))
+			continue;
+		/* a key's second type has no column: a row is found by one */
+		if (done && f->key)
+			break;
+		done |= 1u << g;
+		for (unsigned i = k; i < f->seen->n; i++)
+			if (group_of(m->d, f, f->seen->types[i]) == g)
+				seen |= 1u << f->seen->types[i];
+		with = xasprintf("%s__%s", name, suffix_of(m->d, g, f->seen->types[k]));
+		/* a member has the name already: values of this type are refused */
+		if (suffixed && !take(m->d, &m->taken[f->table], with)) {
+			free(with);
+			continue;
+		}
+		set_column(f, m->d, g, add_column(lo, xstrdup(suffixed ? with : name), type_of(g, seen), f->key, false));
+		c = &lo->columns[lo->n - 1];
+		c->seen = seen;
+		c->suffixed = suffixed;
+		if (m->d->rename_first && first && !f->key)
+			c->other = xstrdup(suffixed ? name : with);
+		free(with);
+	}
+}
+
+/* --- tables --- */
+
+static size_t add_table(struct maker *m, char *name, size_t parent)
+{
+	struct layouts *los = m->los;
+	struct layout *lo;
+
+	if (los->n == los->cap) {
+		los->cap = los->cap ? los->cap * 2 : 4;
+		los->t = xreallocarray(los->t, los->cap, sizeof(*los->t));
+		m->taken = xreallocarray(m->taken, los->cap, sizeof(*m->taken));
+	}
+	lo = &los->t[los->n];
+	*lo = (struct layout){.table = name, .parent = parent, .extracted = NO_COLUMN, .row_id = NO_COLUMN, .has_table = true};
+	m->taken[los->n] = (struct map){NULL};
+	if (parent != NO_TABLE) {
+		lo->level = los->t[parent].level + 1;
+		lo->n_source = m->n_source;
+		/* source keys and level ids: filled when the key is known */
+		for (size_t k = 0; k < lo->n_source + lo->level; k++)
+			add_column(lo, NULL, COL_INTEGER, true, true);
+	}
+	return los->n++;
+}
+
+/* The field's arrays are rows of a table of their own, or are refused. */
+static void add_subtable(struct maker *m, struct layout_field *f, const char *column)
+{
+	const struct dialect *d = m->d;
+	char *name = xasprintf("%s__%s", m->los->t[f->table].table, column);
+
+	f->flat_array = true;
+	if (d->table_max && strlen(name) > d->table_max)
+		f->refused_array = xasprintf("the name of the table %s, for the elements of %s, is longer than %zu bytes", name, f->path, d->table_max);
+	else if (!take(d, &m->tables, name))
+		f->refused_array = xasprintf("Field collision on %s", f->path);
+	if (f->refused_array) {
+		free(name);
+		return;
+	}
+	f->subtable = add_table(m, name, f->table);
+}
+
+/* --- fields --- */
 
 static bool is_key(const struct job *j, const char *name)
 {
@@ -154,37 +333,103 @@ static bool is_key(const struct job *j, const char *name)
 	return false;
 }
 
-static void add_field(struct layout *lo, const struct job *j, const struct dialect *d, size_t i, struct map *taken)
+static bool is_element(const struct layout_field *f)
 {
-	const struct job_field *f = &j->fields[i];
-	struct layout_field *lf = &lo->fields[i];
-	struct buf name = BUF_INIT;
-	char *fold;
-
-	lf->name = xstrdup(f->name);
-	lf->key = is_key(j, f->name);
-	for (unsigned t = 0; t < COL_TYPES; t++)
-		lf->column[t] = NO_COLUMN;
-	dialect_name(d, str_c(f->name), &name);
-	fold = folded(d, buf_cstr(&name));
-	lf->refused = refusal(lo, d, f, buf_str(&name), taken, fold);
-	if (!lf->refused) {
-		if (map_put(taken, str_c(fold), lf))
-			assert(!"taken twice");
-		add_columns(lo, d, f, lf, buf_cstr(&name));
-	}
-	if (map_put(&lo->by_name, str_c(lf->name), lf))
-		assert(!"a field is listed once");
-	free(fold);
-	buf_free(&name);
+	return f->parent && f->parent->element == f;
 }
 
-static void find_keys(struct layout *lo, const struct job *j)
+/* A member of this object may be named as a type is ("de", "it"): its column is no type's as long as the object is never a value itself. */
+static bool suffix_like(const struct maker *m, const struct layout_field *f, const char *column)
 {
+	if (has_reserved_suffix(m->d, str_c(f->name)))
+		return true;
+	return has_reserved_suffix(m->d, str_c(column)) && (!f->parent || !*f->parent->base || groups_of(m->d, f->parent));
+}
+
+static char *refusal(const struct maker *m, const struct layout_field *f, const char *column)
+{
+	const struct dialect *d = m->d;
+	size_t n = strlen(column), groups = (size_t)__builtin_popcount(groups_of(d, f));
+
+	if (!n)
+		return xasprintf("the name of field [%s] has no character that can stand in a column's name", f->path);
+	if (has_reserved_prefix(str_c(column)) || (!f->parent && has_reserved_prefix(str_c(f->name))))
+		return xasprintf("%s has a reserved prefix (_sdc, _rjm)", f->path);
+	if (suffix_like(m, f, column))
+		return xasprintf("%s has a reserved suffix (__ and two letters of a type)", f->path);
+	if (d->column_max && n > d->column_max)
+		return xasprintf("the name of field %s is longer than %zu bytes", f->path, d->column_max);
+	if (!take(d, &m->taken[f->table], column))
+		return xasprintf("Field collision on %s", f->path);
+	/* ours come last: 6 at most */
+	if (d->columns_max && m->los->t[f->table].n + groups + 6 > d->columns_max)
+		return xasprintf("%s would be one column more than the %u that a table can have", f->path, d->columns_max);
+	return NULL;
+}
+
+/* Name and table of the field, by what it lies in. false: nothing leads there. */
+static bool find_place(const struct maker *m, struct layout_field *f, char **column)
+{
+	struct layout_field *p = f->parent;
+	char *name;
+
+	if (!p) {
+		*column = canonical(m->d, f->name);
+	} else if (is_element(f)) {
+		if (p->subtable == NO_TABLE)
+			return false;
+		f->table = p->subtable;
+		*column = canonical(m->d, "value");
+		f->base = xstrdup("");
+		return true;
+	} else {
+		if (!p->flat_object || p->refused)
+			return false;
+		f->table = p->table;
+		name = canonical(m->d, f->name);
+		*column = !*name ? xstrdup("") : *p->base ? xasprintf("%s__%s", p->base, name) : xstrdup(name);
+		free(name);
+	}
+	f->base = xstrdup(*column);
+	return true;
+}
+
+static void place(struct maker *m, struct layout_field *f)
+{
+	char *column;
+
+	if (f->placed)
+		return;
+	f->placed = true;
+	if (f->parent && m->d->nesting != NEST_FLATTEN)
+		return;
+	if (f->parent)
+		place(m, f->parent);
+	f->key = !f->parent && is_key(m->j, f->name);
+	if (!find_place(m, f, &column))
+		return;
+	/* an element's name counts only if it has a column or a table of that name */
+	if (!is_element(f) || groups_of(m->d, f) || f->has_elements)
+		f->refused = refusal(m, f, column);
+	if (!f->refused) {
+		f->flat_object = f->has_members && nested_group(m->d, f, false) == G_NONE;
+		add_columns(m, f, column);
+		if (f->has_elements && nested_group(m->d, f, true) == G_NONE && m->d->nesting == NEST_FLATTEN)
+			add_subtable(m, f, column);
+	}
+	free(column);
+}
+
+/* --- keys, ours, and tables that stay --- */
+
+static void find_keys(const struct maker *m, struct layout *lo)
+{
+	const struct job *j = m->j;
+
 	lo->keys = xcalloc(j->n_keys + 1, sizeof(*lo->keys));
-	lo->has_table = lo->n_user > 0;
+	lo->has_table = true;
 	for (size_t k = 0; k < j->n_keys; k++) {
-		const struct layout_field *lf = map_get(&lo->by_name, str_c(j->keys[k]));
+		const struct layout_field *lf = map_get(&m->los->top.by_name, str_c(j->keys[k]));
 		size_t at = NO_COLUMN;
 
 		for (unsigned t = 0; lf && t < COL_TYPES && at == NO_COLUMN; t++)
@@ -196,73 +441,203 @@ static void find_keys(struct layout *lo, const struct job *j)
 	}
 }
 
-static int check_fields(const struct job *j, struct err *e)
+static void add_ours_last(const struct maker *m, struct layout *lo)
 {
-	struct map seen = {NULL};
-	int rc = 0;
-
-	for (size_t k = 0; k < j->n_fields && !rc; k++)
-		if (map_put(&seen, str_c(j->fields[k].name), &seen))
-			rc = err_set(e, ERR_CONFIG, "the job lists the column %s twice", j->fields[k].name);
-	map_free(&seen, NULL);
-	return rc;
+	lo->received = add_ours(m->d, lo, "_sdc_received_at", COL_TIME);
+	lo->batched = add_ours(m->d, lo, "_sdc_batched_at", COL_TIME);
+	lo->sequence = add_ours(m->d, lo, "_sdc_sequence", COL_INTEGER);
+	lo->version = add_ours(m->d, lo, "_sdc_table_version", COL_INTEGER);
 }
 
-int layout_make(const struct job *j, const struct dialect *d, bool with_extracted, struct layout *out, struct err *e)
+/* The column of the root that source key k is of. */
+static const struct column *rooted(const struct layouts *los, size_t k)
 {
-	struct map taken = {NULL};
-	struct buf table = BUF_INIT;
-	size_t room = 8;
+	const struct layout *root = &los->t[0];
 
-	*out = (struct layout){.extracted = NO_COLUMN, .row_id = NO_COLUMN};
-	if (check_fields(j, e))
-		return -1;
-	dialect_name(d, str_c(j->table), &table);
+	return &root->columns[root->n_keys ? root->keys[k] : root->row_id];
+}
+
+static char *source_key_name(const struct dialect *d, const struct layouts *los, size_t k)
+{
+	char *ours = canonical(d, source_key), *name = xasprintf("%s%s", ours, rooted(los, k)->name);
+
+	free(ours);
+	return name;
+}
+
+static void fill_subtable(const struct maker *m, struct layout *lo)
+{
+	lo->keys = xcalloc(lo->n_source + lo->level, sizeof(*lo->keys));
+	for (size_t k = 0; k < lo->n_source + lo->level; k++) {
+		struct column *c = &lo->columns[k];
+
+		lo->keys[lo->n_keys++] = k;
+		if (k < lo->n_source) {
+			c->name = source_key_name(m->d, m->los, k);
+			c->type = rooted(m->los, k)->type;
+		} else {
+			char *id = xasprintf("_sdc_level_%zu_id", k - lo->n_source);
+
+			c->name = canonical(m->d, id);
+			free(id);
+		}
+	}
+	add_ours_last(m, lo);
+}
+
+static void layout_free(struct layout *lo)
+{
+	for (size_t k = 0; k < lo->n; k++) {
+		free(lo->columns[k].name);
+		free(lo->columns[k].other);
+	}
+	free(lo->columns);
+	free(lo->keys);
+	free(lo->table);
+}
+
+/* Arrays of every field below f get this reason, if not NULL, and the new indexes of their tables. */
+static void renumber(struct layout_field *f, const size_t *to, const char *reason)
+{
+	if (f->table != NO_TABLE)
+		f->table = to[f->table];
+	if (f->subtable != NO_TABLE)
+		f->subtable = to[f->subtable];
+	if (reason && f->flat_array && !f->refused_array)
+		f->refused_array = xstrdup(reason);
+	for (size_t k = 0; k < f->n_members; k++)
+		renumber(f->members[k], to, reason);
+	if (f->element)
+		renumber(f->element, to, reason);
+}
+
+static char *no_source_keys(const struct maker *m)
+{
+	const struct dialect *d = m->d;
+	char *name, *reason = NULL;
+
+	for (size_t k = 0; k < m->n_source && d->column_max && !reason; k++) {
+		name = source_key_name(d, m->los, k);
+		if (strlen(name) > d->column_max + SUFFIX_ROOM)
+			reason = xasprintf("arrays have no table, because its column %s would have a name longer than %zu bytes", name, d->column_max + SUFFIX_ROOM);
+		free(name);
+	}
+	return reason;
+}
+
+/* Leave out subtables without a column of the sender's; all of them if there is no root. */
+static void prune(const struct maker *m)
+{
+	struct layouts *los = m->los;
+	size_t *to = xcalloc(los->n, sizeof(*to)), *near = xcalloc(los->n, sizeof(*near)), n = 1;
+	char *reason = NULL;
+	bool any = false;
+
+	for (size_t k = 1; k < los->n; k++)
+		any |= los->t[k].n_user > 0;
+	los->t[0].has_table &= los->t[0].n_user > 0 || any;
+	if (los->t[0].has_table && los->n > 1)
+		reason = no_source_keys(m);
+	for (size_t k = 1; k < los->n; k++) {
+		struct layout *lo = &los->t[k];
+
+		/* the nearest one outside that stays */
+		lo->parent = near[k] = near[lo->parent];
+		if (!lo->n_user || !los->t[0].has_table || reason) {
+			to[k] = NO_TABLE;
+			layout_free(lo);
+			continue;
+		}
+		to[k] = near[k] = n;
+		los->t[n++] = *lo;
+	}
+	los->n = n;
+	renumber(&los->top, to, reason);
+	free(reason);
+	free(near);
+	free(to);
+}
+
+static char *table_name(const struct job *j, const struct dialect *d, struct err *e)
+{
+	char *table = canonical(d, j->table);
+	struct str name = str_c(table);
+
 	/* ours live in the same schema */
-	if (has_reserved_prefix(buf_str(&table)) || str_ieq(str_mem(buf_cstr(&table), MIN(table.len, 8)), STR("_stitch_"))) {
+	if (has_reserved_prefix(name) || str_ieq(str_mem(table, MIN(name.len, 8)), STR("_stitch_")))
 		err_set(e, ERR_DATA, "a table cannot be named %s: names that begin with _sdc, _rjm and _stitch_ are reserved", j->table);
-		buf_free(&table);
-		return -1;
-	}
-	if (!table.len || (d->table_max && table.len > d->table_max)) {
+	else if (!name.len || (d->table_max && name.len > d->table_max))
 		err_set(e, ERR_DATA, "the table %s cannot be named so here: a name has 1 to %zu bytes of letters, digits, _, $ and blanks", j->table, d->table_max);
-		buf_free(&table);
+	else
+		return table;
+	free(table);
+	return NULL;
+}
+
+int layouts_make(const struct job *j, const struct dialect *d, bool with_extracted, struct layouts *out, struct err *e)
+{
+	struct maker m = {.j = j, .d = d, .los = out, .n_source = j->n_keys ? j->n_keys : 1};
+	struct layout_field **order;
+	struct layout *root;
+	char *table;
+
+	*out = (struct layouts){.n = 0};
+	table = table_name(j, d, e);
+	if (!table)
+		return -1;
+	if (fields_make(j, out, &order, e)) {
+		free(table);
+		fields_free(out);
 		return -1;
 	}
-	out->table = buf_detach(&table, NULL);
-	out->n_fields = j->n_fields;
-	out->fields = xcalloc(j->n_fields + 1, sizeof(*out->fields));
+	add_table(&m, table, NO_TABLE);
+	if (!take(d, &m.tables, table))
+		assert(!"the first");
 	for (size_t k = 0; k < j->n_fields; k++)
-		room += groups_of(&j->fields[k]);
-	out->columns = xcalloc(room, sizeof(*out->columns));
-	for (size_t k = 0; k < j->n_fields; k++)
-		add_field(out, j, d, k, &taken);
-	out->n_user = out->n;
-	find_keys(out, j);
+		if (order[k])
+			place(&m, order[k]);
+	for (size_t k = 0; k < out->n; k++)
+		out->t[k].n_user = out->t[k].n - (k ? out->t[k].n_source + out->t[k].level : 0);
+	root = &out->t[0];
+	find_keys(&m, root);
 	if (with_extracted)
-		out->extracted = add_column(out, xstrdup("_sdc_extracted_at"), COL_TIME, false, true);
+		root->extracted = add_ours(d, root, "_sdc_extracted_at", COL_TIME);
 	if (!j->n_keys)
-		out->row_id = add_column(out, xstrdup(row_id), COL_STRING, false, true);
-	out->received = add_column(out, xstrdup("_sdc_received_at"), COL_TIME, false, true);
-	out->batched = add_column(out, xstrdup("_sdc_batched_at"), COL_TIME, false, true);
-	out->sequence = add_column(out, xstrdup("_sdc_sequence"), COL_INTEGER, false, true);
-	out->version = add_column(out, xstrdup("_sdc_table_version"), COL_INTEGER, false, true);
-	map_free(&taken, NULL);
+		root->row_id = add_ours(d, root, row_id, COL_STRING);
+	add_ours_last(&m, root);
+	for (size_t k = 0; k < out->n; k++)
+		map_free(&m.taken[k], NULL);
+	prune(&m);
+	for (size_t k = 1; k < out->n; k++)
+		fill_subtable(&m, &out->t[k]);
+	map_free(&m.tables, NULL);
+	free(m.taken);
+	free(order);
 	return 0;
 }
 
-void layout_free(struct layout *lo)
+void layouts_add_bare(struct layouts *los, const struct dialect *d, const char *table)
 {
-	for (size_t k = 0; k < lo->n; k++)
-		free(lo->columns[k].name);
-	for (size_t k = 0; k < lo->n_fields; k++) {
-		free(lo->fields[k].name);
-		free(lo->fields[k].refused);
+	size_t n = los->t[0].n_keys ? los->t[0].n_keys : los->t[0].row_id != NO_COLUMN ? 1 : 0;
+	struct layout *lo;
+
+	if (los->n == los->cap) {
+		los->cap *= 2;
+		los->t = xreallocarray(los->t, los->cap, sizeof(*los->t));
 	}
-	free(lo->columns);
-	free(lo->fields);
-	free(lo->keys);
-	free(lo->table);
-	map_free(&lo->by_name, NULL);
-	*lo = (struct layout){.n = 0};
+	lo = &los->t[los->n++];
+	*lo = (struct layout){.table = xstrdup(table), .has_table = true, .bare = true, .n_source = n, .n_keys = n, .keys = xcalloc(n + 1, sizeof(*lo->keys)),
+		.extracted = NO_COLUMN, .row_id = NO_COLUMN, .received = NO_COLUMN, .batched = NO_COLUMN, .sequence = NO_COLUMN};
+	for (size_t k = 0; k < n; k++)
+		lo->keys[k] = add_column(lo, source_key_name(d, los, k), rooted(los, k)->type, true, true);
+	lo->version = add_ours(d, lo, "_sdc_table_version", COL_INTEGER);
+}
+
+void layouts_free(struct layouts *los)
+{
+	for (size_t k = 0; k < los->n; k++)
+		layout_free(&los->t[k]);
+	free(los->t);
+	fields_free(los);
+	*los = (struct layouts){.n = 0};
 }

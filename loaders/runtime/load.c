@@ -27,12 +27,13 @@ struct batch_state {
 struct load {
 	struct loader *l;
 	struct job *j;
-	struct layout lo;
-	struct table_desc desc;
+	struct layouts los;
+	struct table_desc *descs; /* one a layout */
+	size_t n_descs;
 	struct rows *rows;
 	struct rejects rejects;
 	struct batch_state *batches;
-	bool with_extracted, again;
+	bool with_extracted, again, child_refused;
 	bool in_transaction;
 	bool skip; /* records of the present entry are in the table already, or below its version: they count as loaded */
 	int64_t active, activate; /* versions */
@@ -41,10 +42,20 @@ struct load {
 
 /* --- the table --- */
 
-static int describe(struct load *ld, struct err *e)
+static void forget_tables(struct load *ld)
 {
-	table_desc_free(&ld->desc);
-	return ld->l->ops->describe(ld->l->self, ld->j, &ld->desc, e);
+	for (size_t k = 0; k < ld->n_descs; k++)
+		table_desc_free(&ld->descs[k]);
+	free(ld->descs);
+	ld->descs = NULL;
+	ld->n_descs = 0;
+	layouts_free(&ld->los);
+}
+
+static int describe(struct load *ld, size_t at, struct err *e)
+{
+	table_desc_free(&ld->descs[at]);
+	return ld->l->ops->describe(ld->l->self, ld->j, ld->los.t[at].table, &ld->descs[at], e);
 }
 
 static bool has_records(const struct job *j)
@@ -55,52 +66,95 @@ static bool has_records(const struct job *j)
 	return false;
 }
 
-static int make_layout(struct load *ld, struct err *e)
+static bool is_known(const struct load *ld, const struct dialect *d, const char *table)
 {
-	layout_free(&ld->lo);
-	if (layout_make(ld->j, ld->l->ops->dialect(ld->l->self), ld->with_extracted, &ld->lo, e))
+	for (size_t k = 0; k < ld->los.n; k++)
+		if (d->case_matters ? strcmp(ld->los.t[k].table, table) == 0 : str_ieq(str_c(ld->los.t[k].table), str_c(table)))
+			return true;
+	return false;
+}
+
+/* Subtables that are there and not in the job: stale rows go from them, too. */
+static int find_bare(struct load *ld, const struct dialect *d, struct err *e)
+{
+	struct names names = {.n = 0};
+	int rc = 0;
+
+	if (d->nesting == NEST_FLATTEN && ld->l->ops->subtables)
+		rc = ld->l->ops->subtables(ld->l->self, ld->j, ld->los.t[0].table, &names, e);
+	for (size_t k = 0; k < names.n; k++) {
+		if (!rc && !is_known(ld, d, names.s[k]))
+			layouts_add_bare(&ld->los, d, names.s[k]);
+		free(names.s[k]);
+	}
+	free(names.s);
+	return rc;
+}
+
+static int make_layouts(struct load *ld, struct err *e)
+{
+	const struct dialect *d = ld->l->ops->dialect(ld->l->self);
+
+	forget_tables(ld);
+	if (layouts_make(ld->j, d, ld->with_extracted, &ld->los, e))
 		return -1;
 	/* a version that is activated alone names no keys, so the table's are not compared with them */
-	if (!has_records(ld->j))
-		ld->lo.has_table = false;
+	if (!has_records(ld->j)) {
+		ld->los.t[0].has_table = false;
+		for (size_t k = 1; k < ld->los.n; k++)
+			ld->los.t[k].bare = true;
+	}
+	if (find_bare(ld, d, e))
+		return -1;
+	ld->n_descs = ld->los.n;
+	ld->descs = xcalloc(ld->n_descs, sizeof(*ld->descs));
 	return 0;
 }
 
-/* Bring the table to the layout. *changed: something was done, so it must be described again. */
-static int change_table(struct load *ld, bool *changed, struct err *e)
+/* Bring a table to its layout. *changed: something was done, so it must be described again. */
+static int change_table(struct load *ld, size_t at, bool *changed, struct err *e)
 {
 	const struct loader_ops *ops = ld->l->ops;
+	struct layout *lo = &ld->los.t[at];
 	struct plan p;
 	int rc = 0;
 
 	*changed = false;
-	if (make_layout(ld, e) || describe(ld, e) || plan_make(ld->j, ops->dialect(ld->l->self), &ld->lo, &ld->desc, &p, e))
+	if (describe(ld, at, e) || plan_make(ld->j, ops->dialect(ld->l->self), lo, &ld->descs[at], &p, e))
 		return -1;
 	for (size_t k = 0; k < p.n && !rc; k++) {
 		loader_tick(ld->l, "changing the table");
-		rc = ops->change(ld->l->self, ld->j, &ld->lo, &p.steps[k], e);
+		rc = ops->change(ld->l->self, ld->j, lo, &p.steps[k], e);
 		*changed = true;
 	}
 	plan_free(&p);
 	return rc;
 }
 
-static int table_ready(struct load *ld, struct err *e)
+static int table_ready(struct load *ld, size_t at, struct err *e)
 {
+	const struct layout *lo = &ld->los.t[at];
 	bool changed;
-	int rc;
+	int rc = change_table(ld, at, &changed, e);
 
-	if (ld->l->ops->prepare(ld->l->self, ld->j, e))
-		return -1;
-	rc = change_table(ld, &changed, e);
 	/* another loader may have been at it: look again, once */
 	if (rc && changed)
-		rc = change_table(ld, &changed, e);
+		rc = change_table(ld, at, &changed, e);
 	if (!rc && changed)
-		rc = describe(ld, e);
-	if (!rc && ld->lo.has_table && !ld->desc.exists)
-		return err_set(e, ERR_TRANSIENT, "the table %s was dropped at this moment", ld->lo.table);
+		rc = describe(ld, at, e);
+	if (!rc && lo->has_table && !lo->bare && !ld->descs[at].exists)
+		return err_set(e, ERR_TRANSIENT, "the table %s was dropped at this moment", lo->table);
 	return rc;
+}
+
+static int tables_ready(struct load *ld, struct err *e)
+{
+	if (ld->l->ops->prepare(ld->l->self, ld->j, e) || make_layouts(ld, e))
+		return -1;
+	for (size_t k = 0; k < ld->los.n; k++)
+		if (table_ready(ld, k, e))
+			return -1;
+	return 0;
 }
 
 /* --- the ledger --- */
@@ -211,6 +265,7 @@ static struct str cell_text(const struct cell *c, char text[TIMEFMT_MAX])
 		return str_mem(text, timefmt_sql(c->i, text));
 	case CELL_NUMBER:
 	case CELL_TEXT:
+	case CELL_JSON:
 		break;
 	}
 	return c->s;
@@ -226,13 +281,44 @@ static int reject(struct load *ld, size_t at, uint64_t record, struct refusal *w
 	return rc;
 }
 
+struct child_ctx { struct load *ld; bool refused; };
+
+static int put_child(void *arg, const struct row *row, struct err *e)
+{
+	struct child_ctx *c = arg;
+	struct loader *l = c->ld->l;
+	size_t known = l->n_refused;
+
+	if (l->ops->put(l->self, row, e) == 0)
+		return 0;
+	c->refused = e->code == ERR_DATA && l->n_refused == known && !l->again;
+	return -1;
+}
+
+/* A child row that is refused takes its record with it. The record's own row is there already: the load is run again without it, when all such are known. */
+static int put_children(struct load *ld, const struct row *row, struct err *e)
+{
+	struct child_ctx c = {.ld = ld};
+
+	if (rows_children(ld->rows, row, put_child, &c, e) == 0)
+		return 0;
+	if (!c.refused)
+		return -1;
+	loader_refuse(ld->l, row->ordinal, NULL, e->text);
+	err_clear(e);
+	ld->child_refused = true;
+	return 0;
+}
+
 static int put(struct load *ld, size_t at, uint64_t record, const struct row *row, struct str line, struct err *e)
 {
 	size_t known = ld->l->n_refused;
 	struct refusal why = {.reason = BUF_INIT};
 
-	if (!ld->lo.has_table || ld->l->ops->put(ld->l->self, row, e) == 0)
+	if (!ld->los.t[0].has_table)
 		return 0;
+	if (ld->l->ops->put(ld->l->self, row, e) == 0)
+		return put_children(ld, row, e);
 	if (e->code != ERR_DATA || ld->l->n_refused != known || ld->l->again)
 		return -1;
 	buf_adds(&why.reason, e->text);
@@ -247,9 +333,10 @@ static int reject_refused(struct load *ld, size_t at, uint64_t record, const str
 	char text[TIMEFMT_MAX];
 
 	buf_adds(&why.reason, r->reason);
-	for (size_t k = 0; r->column && k < ld->lo.n; k++)
-		if (strcmp(ld->lo.columns[k].name, r->column) == 0) {
-			why.field = str_c(r->column);
+	if (r->column)
+		why.field = str_c(r->column);
+	for (size_t k = 0; r->column && k < ld->los.t[0].n; k++)
+		if (strcmp(ld->los.t[0].columns[k].name, r->column) == 0) {
 			why.value = cell_text(&row->cells[k], text);
 		}
 	return reject(ld, at, record, &why, line, e);
@@ -358,14 +445,15 @@ static int read_batches(struct load *ld, struct err *e)
 	size_t known = ld->l->n_refused;
 	int rc = 0;
 
-	rows_free(ld->rows);
-	ld->rows = rows_new(ld->j, &ld->lo, ops->dialect(ld->l->self));
-	if (ld->lo.has_table)
-		rc = ops->rows_begin(ld->l->self, ld->j, &ld->lo, &ld->desc, e);
+	ld->rows = rows_new(ld->j, &ld->los, ops->dialect(ld->l->self));
+	if (ld->los.t[0].has_table)
+		rc = ops->rows_begin(ld->l->self, ld->j, &ld->los, ld->descs, e);
 	for (size_t k = 0; k < ld->j->n_batches && !rc; k++)
 		if (!ld->batches[k].already)
 			rc = one_batch(ld, k, e);
-	if (!rc && ld->lo.has_table) {
+	if (!rc && ld->child_refused)
+		rc = err_set(e, ERR_DATA, "child rows were refused");
+	if (!rc && ld->los.t[0].has_table) {
 		loader_tick(ld->l, "writing the table");
 		rc = ops->rows_end(ld->l->self, e);
 	}
@@ -378,7 +466,7 @@ static int finish(struct load *ld, struct err *e)
 {
 	const struct loader_ops *ops = ld->l->ops;
 
-	if (ld->activate > ld->active && ops->activate(ld->l->self, ld->j, ld->desc.exists, ld->activate, e))
+	if (ld->activate > ld->active && ops->activate(ld->l->self, ld->j, &ld->los, ld->descs, ld->activate, e))
 		return -1;
 	if (rejects_flush(&ld->rejects, ld->l, e) || rejects_store(&ld->rejects, ld->l, ld->j, e))
 		return -1;
@@ -393,12 +481,15 @@ static int run(struct load *ld, struct err *e)
 {
 	size_t todo;
 
-	ld->again = ld->l->again = false;
+	ld->again = ld->l->again = ld->child_refused = false;
 	ld->activate = 0;
 	ld->bad = SIZE_MAX;
 	ld->l->rows = ld->l->bytes = 0;
 	rejects_again(&ld->rejects);
-	if (table_ready(ld, e))
+	/* the rows' layouts are made anew */
+	rows_free(ld->rows);
+	ld->rows = NULL;
+	if (tables_ready(ld, e))
 		return -1;
 	ld->in_transaction = true;
 	if (ld->l->ops->begin(ld->l->self, ld->j, &ld->active, e) || read_ledger(ld, &todo, e))
@@ -430,8 +521,7 @@ static void load_free(struct load *ld)
 		free(ld->batches[k].ranges.r);
 	free(ld->batches);
 	rows_free(ld->rows);
-	layout_free(&ld->lo);
-	table_desc_free(&ld->desc);
+	forget_tables(ld);
 	rejects_free(&ld->rejects);
 	for (size_t k = 0; k < ld->l->n_refused; k++) {
 		free(ld->l->refused[k].column);

@@ -16,13 +16,29 @@ void ranges_add(struct ranges *r, uint64_t first, uint64_t last)
 	r->r[r->n++] = (struct range){.first = first, .last = last};
 }
 
+void names_add(struct names *l, const char *name)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap ? l->cap * 2 : 16;
+		l->s = xreallocarray(l->s, l->cap, sizeof(*l->s));
+	}
+	l->s[l->n++] = xstrdup(name);
+}
+
+static void desc_columns_free(struct desc_column *c, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		free(c[k].name);
+		desc_columns_free(c[k].sub, c[k].n_sub);
+	}
+	free(c);
+}
+
 void table_desc_free(struct table_desc *d)
 {
-	for (size_t k = 0; k < d->n; k++)
-		free(d->columns[k].name);
+	desc_columns_free(d->columns, d->n);
 	for (size_t k = 0; k < d->n_keys; k++)
 		free(d->keys[k]);
-	free(d->columns);
 	free(d->keys);
 	free(d->owner);
 	*d = (struct table_desc){.exists = false};
@@ -110,12 +126,32 @@ static bool widens(const struct desc_column *dc, const struct column *c, const s
 	return !dc->fixed && !dc->pinned && c->type == COL_NUMBER && (dc->accepts & COL_BIT(COL_INTEGER)) && !beside;
 }
 
+/* The column was there before its field had a second type, or is there with the suffix that it got then (the job has an older schema). */
+static bool renamed(const struct dialect *d, struct column *c, const struct table_desc *desc, struct plan *p)
+{
+	const struct desc_column *dc = c->other ? there(d, desc, c->other) : NULL;
+
+	if (!dc || (!holds(dc, c) && !widens(dc, c, NULL)))
+		return false;
+	if (c->suffixed) {
+		add(p, STEP_RENAME, c);
+		p->steps[p->n - 1].from = dc->name;
+	} else {
+		rename_to(c, dc->name);
+	}
+	if (!holds(dc, c))
+		add(p, STEP_WIDEN, c);
+	return true;
+}
+
 static int column_steps(const struct dialect *d, struct layout *lo, struct column *c, const struct table_desc *desc, struct plan *p, struct err *e)
 {
 	const struct desc_column *dc = there(d, desc, c->name), *beside;
 	char *other;
 	int rc = 0;
 
+	if (!dc && renamed(d, c, desc, p))
+		return 0;
 	if (!dc)
 		add(p, STEP_ADD, c);
 	else
@@ -138,15 +174,41 @@ static int column_steps(const struct dialect *d, struct layout *lo, struct colum
 	return rc;
 }
 
+static size_t added(const struct plan *p)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < p->n; k++)
+		n += p->steps[k].kind == STEP_ADD;
+	return n;
+}
+
+/* The columns of a bare subtable as they are called there; without them it has no keys, and only versions remove its rows. */
+static void find_bare(const struct dialect *d, struct layout *lo, const struct table_desc *desc)
+{
+	for (size_t k = 0; k < lo->n; k++) {
+		const struct desc_column *dc = there(d, desc, lo->columns[k].name);
+
+		if (dc)
+			rename_to(&lo->columns[k], dc->name);
+		else if (lo->columns[k].key)
+			lo->n_keys = lo->n_source = 0;
+	}
+}
+
 int plan_make(const struct job *j, const struct dialect *d, struct layout *lo, const struct table_desc *desc, struct plan *out, struct err *e)
 {
 	*out = (struct plan){.n = 0};
+	if (lo->bare) {
+		find_bare(d, lo, desc);
+		return 0;
+	}
 	/* also without rows: an activated version deletes */
 	if (desc->exists && check_owner(j, d, lo, desc, e))
 		return -1;
 	if (!lo->has_table)
 		return 0;
-	out->steps = xcalloc(lo->n + 1, sizeof(*out->steps));
+	out->steps = xcalloc(2 * lo->n + 1, sizeof(*out->steps));
 	if (!desc->exists) {
 		add(out, STEP_CREATE, NULL);
 		return 0;
@@ -156,8 +218,8 @@ int plan_make(const struct job *j, const struct dialect *d, struct layout *lo, c
 	for (size_t k = 0; k < lo->n; k++)
 		if (column_steps(d, lo, &lo->columns[k], desc, out, e))
 			goto fail;
-	if (d->columns_max && desc->n + out->n > d->columns_max) {
-		err_set(e, ERR_CONFIG, "the table %s would have %zu columns; this destination takes %u", lo->table, desc->n + out->n, d->columns_max);
+	if (d->columns_max && desc->n + added(out) > d->columns_max) {
+		err_set(e, ERR_CONFIG, "the table %s would have %zu columns; this destination takes %u", lo->table, desc->n + added(out), d->columns_max);
 		goto fail;
 	}
 	return 0;

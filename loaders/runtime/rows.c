@@ -10,33 +10,41 @@
 
 #include "decimal.h"
 #include "jscan.h"
+#include "loaders/runtime/fields.h"
 #include "loaders/runtime/uuid.h"
 #include "timefmt.h"
 #include "xalloc.h"
 
 #define SHOWN_MAX 200 /* bytes of a value in a reason */
 
+/* An array that is walked when the row that it lies in is complete; field NULL: it came again. */
+struct later { const struct layout_field *field; struct str array; };
+
 struct rows {
 	const struct job *j;
-	const struct layout *lo;
+	const struct layouts *los;
 	const struct dialect *d;
-	struct cell *cells;
-	uint64_t *stamp, record;    /* of each field: the record that set it last */
-	size_t expected;	    /* index of the field that comes next, if it is as last time */
+	struct cell **cells;	    /* of each table: its row as far as it is known */
+	uint64_t *stamp, now;	    /* of each field: the row that set it last */
+	struct later *later;
+	size_t n_later, cap_later, n_root; /* n_root: those of the record itself */
+	int64_t ids[PATH_DEPTH_MAX];
 	struct buf text, key, keys_seen; /* unescaped strings; a key; raw key_names that were found right */
 	struct uuid *uuid;
 	char row_id[UUID_LEN + 1];
 };
 
-struct rows *rows_new(const struct job *j, const struct layout *lo, const struct dialect *d)
+struct rows *rows_new(const struct job *j, const struct layouts *los, const struct dialect *d)
 {
 	struct rows *r = xcalloc(1, sizeof(*r));
 
 	r->j = j;
-	r->lo = lo;
+	r->los = los;
 	r->d = d;
-	r->cells = xcalloc(lo->n + 1, sizeof(*r->cells));
-	r->stamp = xcalloc(lo->n_fields + 1, sizeof(*r->stamp));
+	r->cells = xcalloc(los->n, sizeof(*r->cells));
+	for (size_t k = 0; k < los->n; k++)
+		r->cells[k] = xcalloc(los->t[k].n + 1, sizeof(**r->cells));
+	r->stamp = xcalloc(los->n_fields + 1, sizeof(*r->stamp));
 	r->uuid = uuid_new();
 	return r;
 }
@@ -45,8 +53,11 @@ void rows_free(struct rows *r)
 {
 	if (!r)
 		return;
+	for (size_t k = 0; k < r->los->n; k++)
+		free(r->cells[k]);
 	free(r->cells);
 	free(r->stamp);
+	free(r->later);
 	buf_free(&r->text);
 	buf_free(&r->key);
 	buf_free(&r->keys_seen);
@@ -113,15 +124,29 @@ static size_t shown(struct str v)
 
 static int refuse(struct refusal *why, const char *what, const struct layout_field *f, struct str value)
 {
-	why->field = str_c(f->name);
+	why->field = str_c(f->path);
 	why->value = value;
-	buf_addf(&why->reason, "%s for %s on [%.*s]%s", what, f->name, (int)shown(value), value.ptr, shown(value) < value.len ? "..." : "");
+	buf_addf(&why->reason, "%s for %s on [%.*s]%s", what, f->path, (int)shown(value), value.ptr, shown(value) < value.len ? "..." : "");
+	return -1;
+}
+
+/* The value has no place in the job: the door lists paths only so deep and so many. */
+static int refuse_deep(struct refusal *why, const struct layout_field *in, struct str name, struct str value)
+{
+	why->field = str_c(in->path);
+	why->value = value;
+	buf_addf(&why->reason, "%s%s" STR_FMT " is nested too deep or has too many fields", in->path, name.len ? "__" : "", STR_ARG(name));
 	return -1;
 }
 
 static struct str without_quotes(struct str tok)
 {
 	return str_mem(tok.ptr + 1, tok.len - 2);
+}
+
+static struct cell *cell_of(struct rows *r, const struct layout_field *f, size_t column)
+{
+	return &r->cells[f->table][column];
 }
 
 /* The string's text; unescaped ones go into r->text, which has room for all of the record, so that slices of it stay valid. */
@@ -137,11 +162,9 @@ static struct str text_of(struct rows *r, struct str tok, bool escaped)
 
 static int put_text(struct rows *r, const struct layout_field *f, struct str text, struct refusal *why)
 {
-	struct cell *c = &r->cells[f->column[COL_STRING]];
-
 	if (!r->d->nul_ok && memchr(text.ptr, 0, text.len))
 		return refuse(why, "character U+0000 not possible", f, STR("\\u0000"));
-	*c = (struct cell){.kind = CELL_TEXT, .s = text};
+	*cell_of(r, f, f->column[COL_STRING]) = (struct cell){.kind = CELL_TEXT, .s = text};
 	return 0;
 }
 
@@ -152,23 +175,33 @@ static int put_other(struct rows *r, const struct layout_field *f, const char *t
 
 	if (f->column[COL_STRING] != NO_COLUMN)
 		return put_text(r, f, raw, why);
+	if (f->parent && (!f->seen || !f->seen->n))
+		return refuse_deep(why, f, STR(""), raw);
 	snprintf(what, sizeof(what), "%s not possible", type);
 	return refuse(why, what, f, raw);
+}
+
+static bool in_time(const struct dialect *d, int64_t us)
+{
+	return (!d->time_min && !d->time_max) || (us >= d->time_min && us <= d->time_max);
 }
 
 static int put_string(struct rows *r, const struct layout_field *f, struct str tok, bool escaped, struct refusal *why)
 {
 	struct str text = text_of(r, tok, escaped);
-	bool timed = f->column[COL_TIME] != NO_COLUMN;
-	int64_t us;
+	bool timed = f->column[COL_TIME] != NO_COLUMN, parsed;
+	int64_t us = 0;
 
-	if (timed && timefmt_parse(text, &us) == 0) {
-		r->cells[f->column[COL_TIME]] = (struct cell){.kind = CELL_TIME, .i = us};
+	parsed = timed && timefmt_parse(text, &us) == 0;
+	if (parsed && in_time(r->d, us)) {
+		*cell_of(r, f, f->column[COL_TIME]) = (struct cell){.kind = CELL_TIME, .i = us};
 		return 0;
 	}
 	if (f->column[COL_STRING] != NO_COLUMN)
 		return put_text(r, f, text, why);
-	return timed ? refuse(why, "invalid timestamp", f, text) : refuse(why, "string not possible", f, text);
+	if (timed)
+		return refuse(why, parsed ? "timestamp out of range" : "invalid timestamp", f, text);
+	return put_other(r, f, "string", text, why);
 }
 
 static int put_number(struct rows *r, const struct layout_field *f, struct str tok, bool integer, struct refusal *why)
@@ -181,10 +214,10 @@ static int put_number(struct rows *r, const struct layout_field *f, struct str t
 	if (at == NO_COLUMN)
 		return put_other(r, f, "number", tok, why);
 	if (integer ? str_to_i64(tok, &i) == 0 : decimal_to_i64(tok, &i) == 0) {
-		r->cells[at] = (struct cell){.kind = CELL_INT, .i = i};
+		*cell_of(r, f, at) = (struct cell){.kind = CELL_INT, .i = i};
 		return 0;
 	}
-	if (r->lo->columns[at].type == COL_INTEGER) {
+	if (r->los->t[f->table].columns[at].type == COL_INTEGER) {
 		if (f->column[COL_STRING] != NO_COLUMN)
 			return put_text(r, f, tok, why);
 		return refuse(why, decimal_is_integer(tok) ? "integer out of range" : "fraction not possible", f, tok);
@@ -192,12 +225,65 @@ static int put_number(struct rows *r, const struct layout_field *f, struct str t
 	if (r->d->int_digits && (decimal_parse(tok, &dec) || decimal_size(tok, r->d->int_digits + r->d->frac_digits, &precision, &scale) ||
 					precision - scale > r->d->int_digits || scale > r->d->frac_digits))
 		return refuse(why, "decimal out of range", f, tok);
-	r->cells[at] = (struct cell){.kind = CELL_NUMBER, .s = tok};
+	*cell_of(r, f, at) = (struct cell){.kind = CELL_NUMBER, .s = tok};
 	return 0;
+}
+
+/* Is there no value in it? */
+static bool is_hollow(struct str nested)
+{
+	struct jscan s;
+	enum jscan_token t;
+
+	jscan_init(&s, nested.ptr, nested.len, 0);
+	do
+		t = jscan_next(&s);
+	while (t == JSCAN_OBJECT || t == JSCAN_OBJECT_END || t == JSCAN_ARRAY || t == JSCAN_ARRAY_END || t == JSCAN_KEY || t == JSCAN_NULL);
+	return t == JSCAN_END;
+}
+
+static void put_later(struct rows *r, const struct layout_field *f, struct str array)
+{
+	if (r->n_later == r->cap_later) {
+		r->cap_later = r->cap_later ? r->cap_later * 2 : 16;
+		r->later = xreallocarray(r->later, r->cap_later, sizeof(*r->later));
+	}
+	r->later[r->n_later++] = (struct later){.field = f, .array = array};
+}
+
+/* A whole object or array. */
+static int put_nested(struct rows *r, const struct layout_field *f, bool array, struct str raw, struct refusal *why)
+{
+	size_t at = array ? f->array : f->object;
+
+	if (array && f->flat_array) {
+		if (!f->refused_array) {
+			put_later(r, f, raw);
+			return 0;
+		}
+		why->field = str_c(f->path);
+		why->value = raw;
+		buf_adds(&why->reason, f->refused_array);
+		return -1;
+	}
+	if (at != NO_COLUMN) {
+		*cell_of(r, f, at) = (struct cell){.kind = CELL_JSON, .s = raw};
+		return 0;
+	}
+	/* listed, and nothing in it had a value */
+	if (!f->key && (array ? f->has_elements : f->has_members) && r->d->nesting != NEST_TEXT)
+		return is_hollow(raw) ? 0 : refuse_deep(why, f, STR(""), raw);
+	return put_other(r, f, array ? "array" : "object", raw, why);
 }
 
 static int put_value(struct rows *r, const struct layout_field *f, struct jscan *s, enum jscan_token t, struct refusal *why)
 {
+	if (f->refused && t != JSCAN_NULL) {
+		why->field = str_c(f->path);
+		why->value = s->tok;
+		buf_adds(&why->reason, f->refused);
+		return -1;
+	}
 	switch (t) {
 	case JSCAN_STRING:
 		return put_string(r, f, s->tok, s->tok_escaped, why);
@@ -207,106 +293,249 @@ static int put_value(struct rows *r, const struct layout_field *f, struct jscan 
 	case JSCAN_FALSE:
 		if (f->column[COL_BOOLEAN] == NO_COLUMN)
 			return put_other(r, f, "boolean", s->tok, why);
-		r->cells[f->column[COL_BOOLEAN]] = (struct cell){.kind = CELL_BOOL, .i = t == JSCAN_TRUE};
+		*cell_of(r, f, f->column[COL_BOOLEAN]) = (struct cell){.kind = CELL_BOOL, .i = t == JSCAN_TRUE};
 		return 0;
 	case JSCAN_OBJECT:
-		return put_other(r, f, "object", s->tok, why);
 	case JSCAN_ARRAY:
-		return put_other(r, f, "array", s->tok, why);
+		return put_nested(r, f, t == JSCAN_ARRAY, s->tok, why);
 	default:
 		return 0; /* null: the cell is NULL already */
 	}
 }
 
-/* --- records --- */
+/* --- objects --- */
 
-static struct layout_field *field_of(struct rows *r, const struct jscan *s)
+static struct layout_field *member_of(struct rows *r, const struct layout_field *in, size_t *expected, const struct jscan *s)
 {
-	const struct layout *lo = r->lo;
 	struct str key = without_quotes(s->tok);
 	struct layout_field *f;
 
-	if (!s->tok_escaped && r->expected < lo->n_fields && str_eqc(key, lo->fields[r->expected].name))
-		return &lo->fields[r->expected++];
+	if (!s->tok_escaped && *expected < in->n_members && str_eqc(key, in->members[*expected]->name))
+		return in->members[(*expected)++];
 	if (s->tok_escaped) {
 		buf_truncate(&r->key, 0);
 		jscan_unescape(s->tok, &r->key);
 		key = buf_str(&r->key);
 	}
-	f = map_get(&lo->by_name, key);
+	f = map_get(&in->by_name, key);
 	if (f)
-		r->expected = (size_t)(f - lo->fields) + 1;
+		*expected = f->at + 1;
 	return f;
 }
 
-static int put_field(struct rows *r, struct layout_field *f, struct jscan *s, enum jscan_token t, struct refusal *why)
+static void clear_column(struct rows *r, const struct layout_field *f, size_t column)
 {
-	size_t at = (size_t)(f - r->lo->fields);
-
-	/* the same key again: the last one counts, so what the first one set goes */
-	if (r->stamp[at] == r->record)
-		for (unsigned k = 0; k < COL_TYPES; k++)
-			if (f->column[k] != NO_COLUMN)
-				r->cells[f->column[k]] = (struct cell){.kind = CELL_NULL};
-	r->stamp[at] = r->record;
-	if (f->refused && t != JSCAN_NULL) {
-		why->field = str_c(f->name);
-		why->value = s->tok;
-		buf_adds(&why->reason, f->refused);
-		return -1;
-	}
-	return put_value(r, f, s, t, why);
+	if (column != NO_COLUMN)
+		*cell_of(r, f, column) = (struct cell){.kind = CELL_NULL};
 }
 
-static int unknown(struct rows *r, struct str name, struct str value, struct refusal *why)
+static void clear_field(struct rows *r, const struct layout_field *f)
 {
-	(void)r;
+	for (unsigned k = 0; k < COL_TYPES; k++)
+		clear_column(r, f, f->column[k]);
+	clear_column(r, f, f->object);
+	clear_column(r, f, f->array);
+	for (size_t k = 0; k < r->n_later; k++)
+		if (r->later[k].field == f)
+			r->later[k].field = NULL;
+	for (size_t k = 0; k < f->n_members; k++)
+		clear_field(r, f->members[k]);
+}
+
+/* The same key again: the last one counts, so what the first one set goes. */
+static void begin_field(struct rows *r, const struct layout_field *f)
+{
+	if (r->stamp[f->id] == r->now)
+		clear_field(r, f);
+	r->stamp[f->id] = r->now;
+}
+
+static int unknown(const struct layout_field *in, struct str name, struct str value, struct refusal *why)
+{
+	if (in->path)
+		return refuse_deep(why, in, without_quotes(name), value);
 	why->field = without_quotes(name);
 	why->value = value;
 	buf_addf(&why->reason, "the job does not know the field " STR_FMT, STR_ARG(name));
 	return -1;
 }
 
-/* 0; 1: refused; -1: not JSON */
-static int put_fields(struct rows *r, struct str data, struct refusal *why, struct err *e)
+enum { PUT, REFUSED, BROKEN };
+
+/* The members of an object, s being behind its bracket. */
+static int put_members(struct rows *r, const struct layout_field *in, struct jscan *s, struct refusal *why)
 {
+	size_t expected = 0;
+	enum jscan_token t;
+
+	while ((t = jscan_next(s)) == JSCAN_KEY) {
+		const struct layout_field *f = member_of(r, in, &expected, s);
+		struct str name = s->tok;
+		int rc;
+
+		t = jscan_next(s);
+		if (f)
+			begin_field(r, f);
+		if (t == JSCAN_OBJECT && f && f->flat_object && !f->refused) {
+			rc = put_members(r, f, s, why);
+			if (rc != PUT)
+				return rc;
+			continue;
+		}
+		if (t == JSCAN_OBJECT || t == JSCAN_ARRAY)
+			t = jscan_skip(s);
+		if (t < 0)
+			return BROKEN;
+		if (f ? put_value(r, f, s, t, why) : t != JSCAN_NULL && unknown(in, name, s->tok, why))
+			return REFUSED;
+	}
+	return t == JSCAN_OBJECT_END ? PUT : BROKEN;
+}
+
+/* --- arrays --- */
+
+struct visit {
+	const struct row *root;
+	int (*fn)(void *arg, const struct row *row, struct err *e); /* NULL: only look whether all can be typed */
+	void *arg;
+	struct err *e;
+	struct refusal *why;
+};
+
+static int too_big(const struct rows *r, size_t table, struct refusal *why)
+{
+	const struct layout *lo = &r->los->t[table];
+	size_t bytes = 0;
+
+	if (!r->d->row_max)
+		return 0;
+	for (size_t k = 0; k < lo->n; k++)
+		bytes += r->cells[table][k].kind >= CELL_TEXT || r->cells[table][k].kind == CELL_NUMBER ? r->cells[table][k].s.len : 8;
+	if (bytes <= r->d->row_max)
+		return 0;
+	why->field = str_c(lo->table);
+	why->value = STR("");
+	buf_addf(&why->reason, "the row of %s has %zu bytes, more than the %zu that this destination takes", lo->table, bytes, r->d->row_max);
+	return -1;
+}
+
+static void put_times(struct rows *r, size_t table)
+{
+	const struct layout *lo = &r->los->t[table], *root = &r->los->t[0];
+	struct cell *to = r->cells[table];
+
+	to[lo->received] = r->cells[0][root->received];
+	to[lo->batched] = r->cells[0][root->batched];
+	to[lo->sequence] = r->cells[0][root->sequence];
+	to[lo->version] = r->cells[0][root->version];
+}
+
+/* The row of the element at hand is complete but for what all rows have. */
+static int child_row(struct rows *r, size_t table, const struct visit *v)
+{
+	const struct layout *lo = &r->los->t[table], *root = &r->los->t[0];
+	struct row row = {.table = table, .cells = r->cells[table]};
+
+	for (size_t k = 0; k < lo->n_source; k++)
+		r->cells[table][k] = r->cells[0][root->n_keys ? root->keys[k] : root->row_id];
+	for (size_t k = 0; k < lo->level; k++)
+		r->cells[table][lo->n_source + k] = (struct cell){.kind = CELL_INT, .i = r->ids[k]};
+	put_times(r, table);
+	if (!v->fn)
+		return too_big(r, table, v->why) ? REFUSED : PUT;
+	row.ordinal = v->root->ordinal;
+	row.version = v->root->version;
+	row.sequence = v->root->sequence;
+	return v->fn(v->arg, &row, v->e) ? BROKEN : PUT;
+}
+
+static int put_element(struct rows *r, const struct layout_field *el, struct jscan *s, enum jscan_token t, struct refusal *why)
+{
+	r->now++;
+	if (t == JSCAN_OBJECT && el->flat_object && !el->refused)
+		return put_members(r, el, s, why);
+	if (t == JSCAN_OBJECT || t == JSCAN_ARRAY)
+		t = jscan_skip(s);
+	if (t < 0)
+		return BROKEN;
+	return put_value(r, el, s, t, why) ? REFUSED : PUT;
+}
+
+static void clear_row(struct rows *r, size_t table)
+{
+	for (size_t k = 0; k < r->los->t[table].n; k++)
+		r->cells[table][k] = (struct cell){.kind = CELL_NULL};
+}
+
+/*
+ * The elements of one array, each followed by the arrays in it. Nothing is kept of an element when the next one comes, so memory does not grow with the array;
+ * r->later is a stack: what lies on it from `mine` on belongs to the element at hand.
+ */
+static int walk_array(struct rows *r, const struct layout_field *f, struct str array, unsigned level, const struct visit *v)
+{
+	size_t mine = r->n_later, text = r->text.len;
 	struct jscan s;
 	enum jscan_token t;
-	struct layout_field *f;
-	struct str name;
+	int rc = PUT;
 
-	jscan_init(&s, data.ptr, data.len, 0);
-	t = jscan_next(&s);
-	while (t == JSCAN_OBJECT) {
+	jscan_init(&s, array.ptr, array.len, 0);
+	if (jscan_next(&s) != JSCAN_ARRAY)
+		return BROKEN;
+	for (r->ids[level] = 0; rc == PUT; r->ids[level]++) {
 		t = jscan_next(&s);
-		if (t == JSCAN_OBJECT_END)
-			return 0;
-		if (t != JSCAN_KEY)
+		if (t == JSCAN_ARRAY_END)
 			break;
-		f = field_of(r, &s);
-		name = s.tok;
-		t = jscan_next(&s);
-		if (t == JSCAN_OBJECT || t == JSCAN_ARRAY)
-			t = jscan_skip(&s);
-		if (t < 0)
-			break;
-		if (!f && t != JSCAN_NULL) {
-			unknown(r, name, s.tok, why);
-			return 1;
+		if (f->subtable != NO_TABLE)
+			clear_row(r, f->subtable);
+		rc = put_element(r, f->element, &s, t, v->why);
+		if (rc == PUT && f->subtable != NO_TABLE)
+			rc = child_row(r, f->subtable, v);
+		buf_truncate(&r->text, text);
+		for (size_t k = mine; rc == PUT && k < r->n_later; k++) {
+			struct later in = r->later[k];
+			size_t top = r->n_later;
+
+			if (in.field)
+				rc = walk_array(r, in.field, in.array, level + 1, v);
+			r->n_later = top;
 		}
-		if (f && put_field(r, f, &s, t, why))
-			return 1;
-		t = JSCAN_OBJECT;
+		r->n_later = mine;
 	}
-	return err_set(e, ERR_CORRUPT, "a record is no JSON object: %s", s.error ? s.error : "it ends too early");
+	return rc;
 }
+
+static int walk(struct rows *r, const struct visit *v)
+{
+	int rc = PUT;
+
+	for (size_t k = 0; rc == PUT && k < r->n_root; k++) {
+		struct later in = r->later[k];
+
+		if (in.field)
+			rc = walk_array(r, in.field, in.array, 0, v);
+		r->n_later = r->n_root;
+	}
+	return rc;
+}
+
+int rows_children(struct rows *r, const struct row *root, int (*fn)(void *arg, const struct row *row, struct err *e), void *arg, struct err *e)
+{
+	struct refusal why = {.reason = BUF_INIT};
+	struct visit v = {.root = root, .fn = fn, .arg = arg, .e = e, .why = &why};
+	int rc = walk(r, &v);
+
+	assert(rc != REFUSED); /* they were looked at before */
+	return rc == PUT ? 0 : -1;
+}
+
+/* --- records --- */
 
 static bool key_is_missing(struct rows *r, struct refusal *why)
 {
-	const struct layout *lo = r->lo;
+	const struct layout *lo = &r->los->t[0];
 
 	for (size_t k = 0; k < r->j->n_keys; k++) {
-		if (lo->has_table && r->cells[lo->keys[k]].kind != CELL_NULL)
+		if (lo->has_table && r->cells[0][lo->keys[k]].kind != CELL_NULL)
 			continue;
 		if (!lo->has_table && k + 1 < r->j->n_keys)
 			continue;
@@ -320,16 +549,17 @@ static bool key_is_missing(struct rows *r, struct refusal *why)
 
 static void put_ours(struct rows *r, const struct place *at, struct row *out)
 {
-	const struct layout *lo = r->lo;
+	const struct layout *lo = &r->los->t[0];
+	struct cell *cells = r->cells[0];
 
 	if (lo->row_id != NO_COLUMN) {
 		uuid_of(r->uuid, at->batch->queue_id, at->batch->partition, at->offset, at->index, r->row_id);
-		r->cells[lo->row_id] = (struct cell){.kind = CELL_TEXT, .s = str_mem(r->row_id, UUID_LEN)};
+		cells[lo->row_id] = (struct cell){.kind = CELL_TEXT, .s = str_mem(r->row_id, UUID_LEN)};
 	}
-	r->cells[lo->received] = (struct cell){.kind = CELL_TIME, .i = at->received_at / 1000};
-	r->cells[lo->batched] = (struct cell){.kind = CELL_TIME, .i = at->batch->cut_at / 1000};
-	r->cells[lo->sequence] = (struct cell){.kind = CELL_INT, .i = out->sequence};
-	r->cells[lo->version] = (struct cell){.kind = CELL_INT, .i = out->version};
+	cells[lo->received] = (struct cell){.kind = CELL_TIME, .i = at->received_at / 1000};
+	cells[lo->batched] = (struct cell){.kind = CELL_TIME, .i = at->batch->cut_at / 1000};
+	cells[lo->sequence] = (struct cell){.kind = CELL_INT, .i = out->sequence};
+	cells[lo->version] = (struct cell){.kind = CELL_INT, .i = out->version};
 }
 
 /* 0, or -1 with why */
@@ -341,8 +571,8 @@ static int put_extracted(struct rows *r, struct str raw, struct refusal *why)
 	if (raw.len < 2 || raw.ptr[0] != '"')
 		return 0;
 	text = text_of(r, raw, memchr(raw.ptr, '\\', raw.len) != NULL);
-	if (timefmt_parse(text, &us) == 0) {
-		r->cells[r->lo->extracted] = (struct cell){.kind = CELL_TIME, .i = us};
+	if (timefmt_parse(text, &us) == 0 && in_time(r->d, us)) {
+		r->cells[0][r->los->t[0].extracted] = (struct cell){.kind = CELL_TIME, .i = us};
 		return 0;
 	}
 	why->field = STR("time_extracted");
@@ -351,29 +581,52 @@ static int put_extracted(struct rows *r, struct str raw, struct refusal *why)
 	return -1;
 }
 
-enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const struct place *at, struct row *out, struct refusal *why, struct err *e)
+static int put_record(struct rows *r, const struct frame_record *rec, struct refusal *why, struct err *e)
 {
+	size_t max = r->d->record_max ? r->d->record_max : RECORD_MAX_DEFAULT;
+	struct jscan s;
 	int rc;
 
-	if (rec->time_extracted.len > 4 && r->lo->extracted == NO_COLUMN)
+	if (rec->data.len > max) {
+		why->value = STR("");
+		buf_addf(&why->reason, "the record has %zu bytes, more than the %zu that are possible", rec->data.len, max);
+		return REFUSED;
+	}
+	jscan_init(&s, rec->data.ptr, rec->data.len, 0);
+	rc = jscan_next(&s) == JSCAN_OBJECT ? put_members(r, &r->los->top, &s, why) : BROKEN;
+	if (rc == BROKEN)
+		err_set(e, ERR_CORRUPT, "a record is no JSON object: %s", s.error ? s.error : "it ends too early");
+	return rc;
+}
+
+enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const struct place *at, struct row *out, struct refusal *why, struct err *e)
+{
+	const struct layout *lo = &r->los->t[0];
+	struct visit look = {.why = why};
+	int rc;
+
+	if (rec->time_extracted.len > 4 && lo->extracted == NO_COLUMN)
 		return ROWS_WANT_EXTRACTED;
 	if (str_to_i64(rec->sequence, &out->sequence)) {
 		err_set(e, ERR_CORRUPT, "a record has the sequence " STR_FMT, STR_ARG(rec->sequence));
 		return ROWS_ERROR;
 	}
 	out->version = at->batch->table_version;
-	out->cells = r->cells;
-	for (size_t k = 0; k < r->lo->n; k++)
-		r->cells[k] = (struct cell){.kind = CELL_NULL};
-	r->record++;
-	r->expected = 0;
+	out->table = 0;
+	out->cells = r->cells[0];
+	clear_row(r, 0);
+	r->now++;
+	r->n_later = r->n_root = 0;
 	buf_truncate(&r->text, 0);
 	buf_reserve(&r->text, rec->data.len + rec->time_extracted.len);
-	rc = put_fields(r, rec->data, why, e);
-	if (rc < 0)
+	rc = put_record(r, rec, why, e);
+	if (rc == BROKEN)
 		return ROWS_ERROR;
-	if (rc > 0 || key_is_missing(r, why) || (r->lo->extracted != NO_COLUMN && put_extracted(r, rec->time_extracted, why)))
+	if (rc == REFUSED || key_is_missing(r, why) || (lo->extracted != NO_COLUMN && put_extracted(r, rec->time_extracted, why)))
 		return ROWS_REFUSED;
 	put_ours(r, at, out);
+	r->n_root = r->n_later;
+	if (too_big(r, 0, why) || walk(r, &look) != PUT)
+		return ROWS_REFUSED;
 	return ROWS_ROW;
 }

@@ -371,7 +371,7 @@ static int sq_ledger_put(void *self, const struct job *j, const struct job_batch
 	return sq_run(s, st, "ledger", e);
 }
 
-static int sq_activate(void *self, const struct job *j, bool has_table, int64_t version, struct err *e)
+static int sq_activate(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, int64_t version, struct err *e)
 {
 	struct sqlite *s = self;
 	struct buf sql = BUF_INIT;
@@ -379,7 +379,8 @@ static int sq_activate(void *self, const struct job *j, bool has_table, int64_t 
 	sqlite3_stmt *st = NULL;
 	int rc = 0;
 
-	if (has_table) {
+	(void)los;
+	if (descs[0].exists) {
 		buf_adds(&sql, "DELETE FROM ");
 		sq_name(&sql, table);
 		buf_adds(&sql, " WHERE coalesce(\"_sdc_table_version\", 0) < ?1");

@@ -38,11 +38,11 @@ void sq_bind_text(sqlite3_stmt *st, int at, const char *text); /* copied */
 
 /* sqlite_table.c */
 int sq_prepare_schema(void *self, const struct job *j, struct err *e) MUST_CHECK;
-int sq_describe(void *self, const struct job *j, struct table_desc *out, struct err *e) MUST_CHECK;
+int sq_describe(void *self, const struct job *j, const char *name, struct table_desc *out, struct err *e) MUST_CHECK;
 int sq_change(void *self, const struct job *j, const struct layout *lo, const struct step *st, struct err *e) MUST_CHECK;
 
 /* sqlite_rows.c */
-int sq_rows_begin(void *self, const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e) MUST_CHECK;
+int sq_rows_begin(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, struct err *e) MUST_CHECK;
 int sq_put(void *self, const struct row *row, struct err *e) MUST_CHECK;
 int sq_rows_end(void *self, struct err *e) MUST_CHECK;
 

@@ -59,13 +59,14 @@ static void put_sql(struct buf *sql, const char *table, const struct layout *lo,
 		      "(excluded.\"_sdc_table_version\", excluded.\"_sdc_sequence\")");
 }
 
-int sq_rows_begin(void *self, const struct job *j, const struct layout *lo, const struct table_desc *desc, struct err *e)
+int sq_rows_begin(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, struct err *e)
 {
+	const struct layout *lo = &los->t[0];
 	struct sqlite *s = self;
 	struct buf sql = BUF_INIT;
 	char *table = sq_table_of(j);
 
-	put_sql(&sql, table, lo, desc);
+	put_sql(&sql, table, lo, &descs[0]);
 	s->put = sq_prepare(s, buf_cstr(&sql), "loading", e);
 	s->n = lo->n;
 	free(s->times);
@@ -137,6 +138,7 @@ static int bind_cell(struct sqlite *s, int at, const struct cell *c)
 	case CELL_TIME:
 		return bind_time(s, at, c->i);
 	case CELL_TEXT:
+	case CELL_JSON:
 		return sqlite3_bind_text64(s->put, at, c->s.ptr ? c->s.ptr : "", c->s.len, SQLITE_STATIC, SQLITE_UTF8);
 	case CELL_NULL:
 		break;

@@ -9,7 +9,7 @@
 
 #include "xalloc.h"
 
-static const char *const declared[COL_TYPES] = {[COL_INTEGER] = " INTEGER", [COL_NUMBER] = "", [COL_BOOLEAN] = " BOOLEAN", [COL_TIME] = " TEXT", [COL_STRING] = " TEXT"};
+static const char *const declared[COL_TYPES] = {[COL_INTEGER] = " INTEGER", [COL_NUMBER] = "", [COL_BOOLEAN] = " BOOLEAN", [COL_TIME] = " TEXT", [COL_STRING] = " TEXT", [COL_JSON] = " TEXT"};
 
 /* --- ours --- */
 
@@ -197,10 +197,10 @@ static int find_pins(struct sqlite *s, const char *table, struct table_desc *out
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
 }
 
-int sq_describe(void *self, const struct job *j, struct table_desc *out, struct err *e)
+int sq_describe(void *self, const struct job *j, const char *name, struct table_desc *out, struct err *e)
 {
 	struct sqlite *s = self;
-	char *table = sq_table_of(j);
+	char *table = sq_physical(j->schema, name);
 	int rc = is_there(s, "view", table, e);
 
 	*out = (struct table_desc){.exists = false};
@@ -370,7 +370,7 @@ int sq_change(void *self, const struct job *j, const struct layout *lo, const st
 {
 	struct sqlite *s = self;
 	struct buf sql = BUF_INIT;
-	char *table = sq_table_of(j);
+	char *table = sq_physical(j->schema, lo->table);
 	int rc = sq_exec(s, "BEGIN IMMEDIATE", "waiting for the lock", e);
 
 	if (!rc) {
@@ -384,6 +384,9 @@ int sq_change(void *self, const struct job *j, const struct layout *lo, const st
 		case STEP_WIDEN:
 			rc = widen(s, table, lo, st->column, &sql, e);
 			break;
+		case STEP_RENAME:
+		case STEP_NEST:
+			break; /* not in this dialect */
 		}
 		if (!rc)
 			rc = sq_exec(s, "COMMIT", "changing the table", e);

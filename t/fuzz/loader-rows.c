@@ -44,6 +44,9 @@ static void check_cell(const struct column *c, const struct cell *v)
 	case CELL_TIME:
 		assert(c->type == COL_TIME);
 		break;
+	case CELL_JSON:
+		assert(c->type == COL_JSON && jscan_valid(v->s.ptr, v->s.len, 0, NULL, NULL));
+		break;
 	case CELL_TEXT:
 		assert(c->type == COL_STRING);
 		/* a sanitizer sees a slice that lies elsewhere */
@@ -62,27 +65,27 @@ static void one(const char *p, size_t n, const struct dialect *d, bool with_key)
 	struct place at = {.batch = &batch};
 	struct row row = {.ordinal = 0};
 	struct refusal why = {.reason = BUF_INIT};
-	struct layout lo;
+	struct layouts los;
 	struct rows *r;
 
-	if (layout_make(&job, d, false, &lo, NULL))
+	if (layouts_make(&job, d, false, &los, NULL))
 		abort();
-	r = rows_new(&job, &lo, d);
+	r = rows_new(&job, &los, d);
 	/* twice: what one record leaves behind may not be seen by the next */
 	for (int k = 0; k < 2; k++) {
 		enum rows_made made = rows_make(r, &rec, &at, &row, &why, NULL);
 
 		if (made == ROWS_ROW) {
 			assert(jscan_valid(p, n, 0, NULL, NULL) || n == 0 || memchr(p, '}', n));
-			for (size_t c = 0; c < lo.n; c++)
-				check_cell(&lo.columns[c], &row.cells[c]);
+			for (size_t c = 0; c < los.t[0].n; c++)
+				check_cell(&los.t[0].columns[c], &row.cells[c]);
 		} else if (made == ROWS_REFUSED) {
 			assert(why.reason.len && why.value.len <= n + 16);
 		}
 		buf_free(&why.reason);
 	}
 	rows_free(r);
-	layout_free(&lo);
+	layouts_free(&los);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -37,7 +37,7 @@ static struct job job_of(const char *fields, const char *key)
 	return j;
 }
 
-static const char *const type_names[COL_TYPES] = {"integer", "number", "boolean", "time", "string"};
+static const char *const type_names[COL_TYPES] = {"integer", "number", "boolean", "time", "string", "json"};
 
 static char *shown(const struct layout *lo)
 {
@@ -51,32 +51,32 @@ static char *shown(const struct layout *lo)
 static void layout_is(const struct dialect *d, const char *fields, const char *key, const char *wanted)
 {
 	struct job j = job_of(fields, key);
-	struct layout lo;
+	struct layouts los;
 	struct err e = ERR_INIT;
 	char *s;
 
-	if (!ok(layout_make(&j, d, false, &lo, &e) == 0, "%s", fields)) {
+	if (!ok(layouts_make(&j, d, false, &los, &e) == 0, "%s", fields)) {
 		diag("%s", e.text);
 		job_free(&j);
 		return;
 	}
-	s = shown(&lo);
+	s = shown(&los.t[0]);
 	is_str(wanted, s, "its columns");
 	free(s);
-	layout_free(&lo);
+	layouts_free(&los);
 	job_free(&j);
 }
 
 static void refused_is(const struct dialect *d, const char *fields, size_t at, const char *reason)
 {
 	struct job j = job_of(fields, NULL);
-	struct layout lo;
+	struct layouts los;
 	struct err e = ERR_INIT;
 
-	if (layout_make(&j, d, false, &lo, &e))
+	if (layouts_make(&j, d, false, &los, &e))
 		bail("%s", e.text);
-	is_str(reason, lo.fields[at].refused ? lo.fields[at].refused : "none", "%s", fields);
-	layout_free(&lo);
+	is_str(reason, los.top.members[at]->refused ? los.top.members[at]->refused : "none", "%s", fields);
+	layouts_free(&los);
 	job_free(&j);
 }
 
@@ -108,29 +108,29 @@ static void layouts(void)
 static void tables(void)
 {
 	struct job j = job_of("id integer", "id");
-	struct layout lo;
+	struct layouts los;
 	struct err e = ERR_INIT;
 
-	if (layout_make(&j, &plain, false, &lo, &e))
+	if (layouts_make(&j, &plain, false, &los, &e))
 		bail("%s", e.text);
-	ok(lo.has_table && lo.n_keys == 1 && lo.row_id == NO_COLUMN && lo.extracted == NO_COLUMN, "a key, so no id of our own");
-	is_str("_sdc_sequence", lo.columns[lo.sequence].name, "sequence");
-	layout_free(&lo);
+	ok(los.t[0].has_table && los.t[0].n_keys == 1 && los.t[0].row_id == NO_COLUMN && los.t[0].extracted == NO_COLUMN, "a key, so no id of our own");
+	is_str("_sdc_sequence", los.t[0].columns[los.t[0].sequence].name, "sequence");
+	layouts_free(&los);
 	free(j.keys[0]);
 	j.keys[0] = xstrdup("other");
-	if (layout_make(&j, &plain, true, &lo, &e))
+	if (layouts_make(&j, &plain, true, &los, &e))
 		bail("%s", e.text);
-	ok(!lo.has_table, "a key that no record has: no table");
-	is_str("_sdc_extracted_at", lo.columns[lo.extracted].name, "extracted at, when asked for");
-	layout_free(&lo);
+	ok(!los.t[0].has_table, "a key that no record has: no table");
+	is_str("_sdc_extracted_at", los.t[0].columns[los.t[0].extracted].name, "extracted at, when asked for");
+	layouts_free(&los);
 	free(j.table);
 	j.table = xstrdup("a name that is longer than twenty");
-	ok(layout_make(&j, &strict, false, &lo, &e) == -1 && e.code == ERR_DATA, "a table's name that is too long: %s", e.text);
-	layout_free(&lo);
+	ok(layouts_make(&j, &strict, false, &los, &e) == -1 && e.code == ERR_DATA, "a table's name that is too long: %s", e.text);
+	layouts_free(&los);
 	free(j.table);
 	j.table = xstrdup("_sdc_rejected");
-	ok(layout_make(&j, &plain, false, &lo, &e) == -1 && e.code == ERR_DATA, "a table's name that is ours: %s", e.text);
-	layout_free(&lo);
+	ok(layouts_make(&j, &plain, false, &los, &e) == -1 && e.code == ERR_DATA, "a table's name that is ours: %s", e.text);
+	layouts_free(&los);
 	job_free(&j);
 }
 
@@ -170,14 +170,14 @@ static void plan_is(const char *fields, const char *key, const char *there, cons
 {
 	struct job j = job_of(fields, key);
 	struct table_desc d = desc_of(there, there_key, owner);
-	struct layout lo;
+	struct layouts los;
 	struct plan p = {.n = 0};
 	struct err e = ERR_INIT;
 	struct buf b = BUF_INIT;
 
-	if (layout_make(&j, &plain, false, &lo, &e))
+	if (layouts_make(&j, &plain, false, &los, &e))
 		bail("%s", e.text);
-	if (plan_make(&j, &plain, &lo, &d, &p, &e)) {
+	if (plan_make(&j, &plain, &los.t[0], &d, &p, &e)) {
 		buf_addf(&b, "%s: %s", err_name(e.code), e.text);
 	} else {
 		for (size_t k = 0; k < p.n; k++) {
@@ -192,7 +192,7 @@ static void plan_is(const char *fields, const char *key, const char *there, cons
 	}
 	is_str(wanted, buf_cstr(&b), "%s over %s", fields, there ? there : "nothing");
 	buf_free(&b);
-	layout_free(&lo);
+	layouts_free(&los);
 	table_desc_free(&d);
 	job_free(&j);
 }

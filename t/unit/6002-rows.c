@@ -28,14 +28,14 @@ static struct job_batch batch = {.queue_id = {1, 2, 3}, .partition = 0, .table_v
 static struct job job = {.source = TEXT("shop"), .source_id = 4, .schema = TEXT("shop"), .table = TEXT("t"), .keys = keys, .n_keys = 1, .fields = fields, .n_fields = ARRAY_LEN(fields),
 	.batches = &batch, .n_batches = 1};
 
-static struct layout lo;
+static struct layouts los;
 static struct rows *rows;
 
 static void show(struct buf *b, const struct row *r)
 {
 	char sep = 0;
 
-	for (size_t k = 0; k < lo.n_user; k++) {
+	for (size_t k = 0; k < los.t[0].n_user; k++) {
 		const struct cell *c = &r->cells[k];
 
 		if (c->kind == CELL_NULL)
@@ -43,7 +43,7 @@ static void show(struct buf *b, const struct row *r)
 		if (sep)
 			buf_addc(b, sep);
 		sep = ' ';
-		buf_addf(b, "%s=", lo.columns[k].name);
+		buf_addf(b, "%s=", los.t[0].columns[k].name);
 		if (c->kind == CELL_TEXT)
 			buf_addf(b, "'" STR_FMT "'", STR_ARG(c->s));
 		else if (c->kind == CELL_NUMBER)
@@ -88,10 +88,10 @@ static void use(const struct dialect *d, bool extracted)
 	struct err e = ERR_INIT;
 
 	rows_free(rows);
-	layout_free(&lo);
-	if (layout_make(&job, d, extracted, &lo, &e))
+	layouts_free(&los);
+	if (layouts_make(&job, d, extracted, &los, &e))
 		bail("%s", e.text);
-	rows = rows_new(&job, &lo, d);
+	rows = rows_new(&job, &los, d);
 }
 
 static void values(void)
@@ -172,27 +172,27 @@ static void ours(void)
 	is_int(ROWS_WANT_EXTRACTED, rows_make(rows, &rec, &at, &row, &why, &e), "a record with time_extracted asks for its column");
 	use(&plain, true);
 	is_int(ROWS_ROW, rows_make(rows, &rec, &at, &row, &why, &e), "and is a row when it is there");
-	is_int(500000, row.cells[lo.extracted].i, "extracted at");
-	is_int(INT64_C(1600000000000001), row.cells[lo.received].i, "received at, in us");
-	is_int(INT64_C(1700000000000000), row.cells[lo.batched].i, "batched at");
-	is_int(INT64_MAX, row.cells[lo.sequence].i, "the largest sequence");
-	is_int(7, row.cells[lo.version].i, "the batch's version");
+	is_int(500000, row.cells[los.t[0].extracted].i, "extracted at");
+	is_int(INT64_C(1600000000000001), row.cells[los.t[0].received].i, "received at, in us");
+	is_int(INT64_C(1700000000000000), row.cells[los.t[0].batched].i, "batched at");
+	is_int(INT64_MAX, row.cells[los.t[0].sequence].i, "the largest sequence");
+	is_int(7, row.cells[los.t[0].version].i, "the batch's version");
 	rec.sequence = STR("9223372036854775808");
 	is_int(ROWS_ERROR, rows_make(rows, &rec, &at, &row, &why, &e), "one more is not ours: %s", e.text);
 	is_int(ERR_CORRUPT, e.code, "the file is damaged");
 	rec.sequence = STR("-9223372036854775808");
 	is_int(ROWS_ROW, rows_make(rows, &rec, &at, &row, &why, &e), "one below zero is a number as any other");
-	is_int(INT64_MIN, row.cells[lo.sequence].i, "and kept");
+	is_int(INT64_MIN, row.cells[los.t[0].sequence].i, "and kept");
 	job.n_keys = 0;
 	use(&plain, false);
 	rec.sequence = STR("1");
 	rec.time_extracted = STR_NULL;
 	is_int(ROWS_ROW, rows_make(rows, &rec, &at, &row, &why, &e), "without a key");
 	/* printf '\x01\x02\x03' + 13 zeros + offset 5, partition 0, index 1, little endian: sha256; this value is in destinations */
-	is_slice("6a8ea47d-c27f-8213-a2b0-0170ddbb6667", row.cells[lo.row_id].s, "the id of a row is what it ever was");
+	is_slice("6a8ea47d-c27f-8213-a2b0-0170ddbb6667", row.cells[los.t[0].row_id].s, "the id of a row is what it ever was");
 	at.index = 2;
 	is_int(ROWS_ROW, rows_make(rows, &rec, &at, &row, &why, &e), "the next record");
-	ok(!str_eq(row.cells[lo.row_id].s, STR("6a8ea47d-c27f-8213-a2b0-0170ddbb6667")), "has another");
+	ok(!str_eq(row.cells[los.t[0].row_id].s, STR("6a8ea47d-c27f-8213-a2b0-0170ddbb6667")), "has another");
 	job.n_keys = 1;
 	use(&plain, false);
 	buf_free(&why.reason);
@@ -231,6 +231,6 @@ int main(void)
 	ours();
 	heads();
 	rows_free(rows);
-	layout_free(&lo);
+	layouts_free(&los);
 	return done_testing();
 }
