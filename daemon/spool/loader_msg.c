@@ -65,6 +65,15 @@ static json_t *hex_json(const unsigned char *p, size_t n)
 	return v;
 }
 
+static json_t *held_json(const struct load_batch *b)
+{
+	json_t *list = json_array();
+
+	for (size_t k = 0; k < b->n_held; k++)
+		json_array_append_new(list, json_pack("[I, I]", (json_int_t)b->held[k].first, (json_int_t)b->held[k].last));
+	return list;
+}
+
 static json_t *batch_json(const struct batch_row *b)
 {
 	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "id", b->id, "queue_id", hex_json(b->queue_id, 16), "partition", (json_int_t)b->partition, "first",
@@ -112,9 +121,14 @@ json_t *loader_load_params(const struct load_row *load, struct err *e)
 	drop_nul_names(columns);
 	assert(load->n > 0);
 	batches = json_array();
-	for (size_t k = 0; k < load->n; k++)
-		json_array_append_new(batches, batch_json(&load->batches[k].batch));
-	return json_pack("{s:I, s:I, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:o, s:o}", "load", (json_int_t)load->id, "attempt", (json_int_t)load->attempt, "source",
+	for (size_t k = 0; k < load->n; k++) {
+		json_t *b = batch_json(&load->batches[k].batch);
+
+		if (load->batches[k].n_held)
+			json_object_set_new(b, "held", held_json(&load->batches[k]));
+		json_array_append_new(batches, b);
+	}
+	return json_pack("{s:I, s:I, s:I, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:o, s:o}", "load_time", (json_int_t)load->load_time, "load", (json_int_t)load->id, "attempt", (json_int_t)load->attempt, "source",
 		load->source, "source_id", (json_int_t)load->source_id, "schema", load->schema, "table", load->table, "key_names", keys, "schema_version",
 		(json_int_t)load->schema_version, "queue_id", hex_json(load->batches[0].batch.queue_id, 16), "columns", columns, "batches", batches);
 }
@@ -123,7 +137,7 @@ json_t *loader_discard_params(const struct load_row *load)
 {
 	const struct batch_row *b = &load->batches[0].batch;
 
-	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "schema", load->schema, "table", load->table, "source_id", (json_int_t)load->source_id, "source",
+	return json_pack("{s:I, s:s, s:s, s:I, s:s, s:o, s:o}", "load_time", (json_int_t)load->load_time, "schema", load->schema, "table", load->table, "source_id", (json_int_t)load->source_id, "source",
 		load->source, "queue_id", hex_json(b->queue_id, 16), "batch", batch_json(b));
 }
 
@@ -184,7 +198,11 @@ static int figures_of(json_t *o, struct load_result *r)
 {
 	uint64_t attempt;
 
-	if (count_of(o, "rows", &r->rows) || count_of(o, "rejected", &r->rejected) || count_of(o, "attempt", &attempt) || attempt > UINT32_MAX)
+	/* a destination without a ledger knows which attempt wrote what is there, and no figures */
+	r->uncounted = json_is_null(json_object_get(o, "rows")) && json_is_null(json_object_get(o, "rejected"));
+	if (!r->uncounted && (count_of(o, "rows", &r->rows) || count_of(o, "rejected", &r->rejected)))
+		return -1;
+	if (count_of(o, "attempt", &attempt) || attempt > UINT32_MAX)
 		return -1;
 	r->attempt = (uint32_t)attempt;
 	return 0;

@@ -269,6 +269,7 @@ static int discard_load(struct spool *s, const struct dest *d, const struct disc
 	if (db_batch_get(s->db, job.batch_id, &out->batches[0].batch, e))
 		goto out;
 	out->table_id = x->table_id;
+	out->load_time = x->load_time;
 	out->source_id = job.source_id;
 	out->source = xstrdup(job.source);
 	out->table = xstrdup(job.table);

@@ -165,7 +165,10 @@ int db_job_discards(struct db *db, int64_t destination_id, unsigned limit, struc
 
 	*out = NULL;
 	*n = 0;
-	if (q_begin(&q, db, "SELECT j.id, j.table_id, j.schema FROM job j WHERE j.destination_id = ? AND j.state = 5 AND j.error_class = 'discarding' ORDER BY j.id LIMIT ?", e))
+	if (q_begin(&q, db,
+		    "SELECT j.id, j.table_id, j.schema, coalesce((SELECT l.load_time FROM load l WHERE l.id = j.load_id), 0) FROM job j WHERE j.destination_id = ? AND "
+		    "j.state = 5 AND j.error_class = 'discarding' ORDER BY j.id LIMIT ?",
+		    e))
 		return -1;
 	q_i64(&q, destination_id);
 	q_i64(&q, limit);
@@ -177,6 +180,7 @@ int db_job_discards(struct db *db, int64_t destination_id, unsigned limit, struc
 		*r = (struct discard_row){.job_id = q_get_i64(&q)};
 		r->table_id = q_get_i64(&q);
 		r->schema = q_get_text(&q);
+		r->load_time = q_get_i64(&q);
 	}
 	if (rc < 0) {
 		discard_list_free(*out, *n);
@@ -398,6 +402,7 @@ int db_job_discard(struct db *db, int64_t id, int64_t now, bool *done, struct er
 
 int db_job_discarded(struct db *db, int64_t id, const struct load_result *loaded, int64_t now, struct err *e)
 {
+	struct load_result told = loaded ? *loaded : (struct load_result){.rows = 0};
 	struct job_row j;
 	int rc = 0;
 
@@ -406,7 +411,7 @@ int db_job_discarded(struct db *db, int64_t id, const struct load_result *loaded
 	if (j.state == JOB_ACTIVE)
 		rc = err_set(e, ERR_STATE, "job %" PRId64 " is being loaded", id);
 	else if (j.state == JOB_HELD && j.error_class && strcmp(j.error_class, JOB_DISCARDING) == 0)
-		rc = end_job(db, &j, loaded, now, e);
+		rc = db_result_count(db, j.destination_id, j.batch_id, &told, e) || end_job(db, &j, loaded ? &told : NULL, now, e) ? -1 : 0;
 	job_row_free(&j);
 	return rc;
 }

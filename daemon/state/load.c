@@ -5,11 +5,15 @@
  * destination and table (a unique index). A job that was discarded through the ledger has left; one that is held keeps its load waiting.
  *
  * What can go wrong: two attempts of one batch with the same number would mix up their rejected records; so a new load begins behind the greatest number that any
- * load of its batches had.
+ * load of its batches had. A destination without a ledger (S3) cannot say what it
+ * has: there a load holds what no earlier one of the table holds, and its files are named by load_time, so that a retry writes the same ones.
  */
 #include "daemon/state/state_rows.h"
 
 #include "xalloc.h"
+
+/* Kinds that keep no ledger in the destination. */
+#define WITHOUT_LEDGER "('s3')"
 
 /* --- what can be loaded --- */
 
@@ -65,7 +69,7 @@ static int read_load(struct db *db, int64_t id, struct load_row *out, struct err
 	int rc;
 
 	if (q_begin(&q, db,
-		    "SELECT l.id, l.destination_id, l.table_id, t.source_id, s.name, t.name, l.schema, l.key_names, c.columns, l.attempt, l.schema_version, l.started "
+		    "SELECT l.id, l.destination_id, l.table_id, t.source_id, s.name, t.name, l.schema, l.key_names, c.columns, l.attempt, l.schema_version, l.started, l.load_time "
 		    "FROM load l JOIN tbl t ON t.id = l.table_id JOIN source s ON s.id = t.source_id "
 		    "LEFT JOIN table_schema c ON c.table_id = l.table_id AND c.version = l.schema_version WHERE l.id = ?",
 		    e))
@@ -85,6 +89,7 @@ static int read_load(struct db *db, int64_t id, struct load_row *out, struct err
 		out->attempt = (uint32_t)q_get_i64(&q);
 		out->schema_version = q_get_i64(&q);
 		out->started = q_get_i64(&q);
+		out->load_time = q_get_i64(&q);
 	}
 	q_end(&q);
 	if (rc == 1 && !out->columns)
@@ -106,15 +111,61 @@ static int read_batches(struct db *db, struct load_row *out, struct err *e)
 	while ((rc = q_row(&q, e)) == 1) {
 		out->batches = xreallocarray(out->batches, out->n + 1, sizeof(*out->batches));
 		db_batch_read(&q, &out->batches[out->n].batch);
+		out->batches[out->n].held = NULL;
+		out->batches[out->n].n_held = 0;
 		out->batches[out->n++].job_id = q_get_i64(&q);
 	}
 	return rc;
 }
 
+static int read_held_of(struct db *db, const struct load_row *load, struct load_batch *b, struct err *e)
+{
+	struct q q;
+	int rc;
+
+	/* only one load of a table is unfinished, so what the earlier ones hold is the same at each attempt of this one */
+	if (q_begin(&q, db,
+		    "SELECT o.first_offset, o.last_offset FROM batch o WHERE o.table_id = ?1 AND o.partition = ?2 AND o.last_offset >= ?3 AND o.first_offset <= ?4 AND "
+		    "o.queue_id = ?5 AND EXISTS (SELECT 1 FROM job j WHERE j.batch_id = o.id AND j.destination_id = ?6 AND j.state = 3 AND j.load_id <> ?7 AND j.schema = ?8) "
+		    "ORDER BY o.first_offset",
+		    e))
+		return -1;
+	q_i64(&q, load->table_id);
+	q_i64(&q, b->batch.partition);
+	q_u64(&q, b->batch.first_offset);
+	q_u64(&q, b->batch.last_offset);
+	q_blob(&q, b->batch.queue_id, sizeof(b->batch.queue_id));
+	q_i64(&q, load->destination_id);
+	q_i64(&q, load->id);
+	q_text(&q, load->schema);
+	while ((rc = q_row(&q, e)) == 1) {
+		b->held = xreallocarray(b->held, b->n_held + 1, sizeof(*b->held));
+		b->held[b->n_held].first = q_get_u64(&q);
+		b->held[b->n_held++].last = q_get_u64(&q);
+	}
+	return rc;
+}
+
+static int read_held(struct db *db, struct load_row *out, struct err *e)
+{
+	int64_t without;
+	struct q q;
+
+	if (q_begin(&q, db, "SELECT kind IN " WITHOUT_LEDGER " FROM destination WHERE id = ?", e))
+		return -1;
+	q_i64(&q, out->destination_id);
+	if (q_value(&q, &without, e))
+		return -1;
+	for (size_t k = 0; without && k < out->n; k++)
+		if (read_held_of(db, out, &out->batches[k], e))
+			return -1;
+	return 0;
+}
+
 int db_load_get(struct db *db, int64_t id, struct load_row *out, struct err *e)
 {
 	*out = (struct load_row){.id = 0};
-	if (!read_load(db, id, out, e) && !read_batches(db, out, e))
+	if (!read_load(db, id, out, e) && !read_batches(db, out, e) && !read_held(db, out, e))
 		return 0;
 	load_row_free(out);
 	return -1;
@@ -171,19 +222,22 @@ struct choice {
 	size_t n;
 	uint64_t bytes;
 	char *schema, *keys;
-	int64_t attempts, version;
+	int64_t attempts, version, alone; /* alone: batches of one table version only, it stands in the name of the file */
 };
 
 static bool fits(struct choice *c, struct q *q, unsigned max_batches, uint64_t max_bytes)
 {
-	int64_t id = q_get_i64(q), attempts, version;
+	int64_t id = q_get_i64(q), attempts, version, alone;
 	uint64_t bytes = q_get_u64(q);
 	char *schema = q_get_text(q), *keys = q_get_text(q);
 	bool fine = !c->n || (c->n < max_batches && c->bytes + bytes <= max_bytes && strcmp(schema, c->schema) == 0 && strcmp(keys, c->keys) == 0);
 
 	attempts = q_get_i64(q);
 	version = q_get_i64(q);
+	alone = q_get_i64(q);
+	fine = fine && (!c->n || alone == c->alone);
 	if (fine) {
+		c->alone = alone;
 		c->jobs = xreallocarray(c->jobs, c->n + 1, sizeof(*c->jobs));
 		c->jobs[c->n++] = id;
 		c->bytes += bytes;
@@ -206,8 +260,8 @@ static int choose(struct db *db, int64_t destination_id, int64_t table_id, unsig
 	int rc;
 
 	if (q_begin(&q, db,
-		    "SELECT j.id, j.bytes, j.schema, b.key_names, j.attempts, b.schema_version FROM job j JOIN batch b ON b.id = j.batch_id "
-		    "WHERE j.destination_id = ? AND j.table_id = ? AND j.state = 1 ORDER BY j.id LIMIT ?",
+		    "SELECT j.id, j.bytes, j.schema, b.key_names, j.attempts, b.schema_version, iif((SELECT kind FROM destination WHERE id = j.destination_id) IN "
+		    WITHOUT_LEDGER ", b.table_version, 0) FROM job j JOIN batch b ON b.id = j.batch_id WHERE j.destination_id = ? AND j.table_id = ? AND j.state = 1 ORDER BY j.id LIMIT ?",
 		    e))
 		return -1;
 	q_i64(&q, destination_id);
@@ -225,7 +279,14 @@ static int begin_new(struct db *db, int64_t destination_id, int64_t table_id, co
 {
 	struct q q;
 
-	if (q_begin(&q, db, "INSERT INTO load (destination_id, table_id, schema, key_names, attempt, schema_version, started) VALUES (?, ?, ?, ?, ?, ?, ?)", e))
+	if (q_begin(&q, db, "UPDATE destination SET load_time = max(load_time + 1000000, ?1 / 1000000 * 1000000) WHERE id = ?2", e))
+		return -1;
+	q_i64(&q, now);
+	q_i64(&q, destination_id);
+	if (q_run(&q, e) || q_begin(&q, db,
+				    "INSERT INTO load (destination_id, table_id, schema, key_names, attempt, schema_version, started, load_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+				    "(SELECT load_time FROM destination WHERE id = ?1))",
+				    e))
 		return -1;
 	q_i64(&q, destination_id);
 	q_i64(&q, table_id);

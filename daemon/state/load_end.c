@@ -89,6 +89,28 @@ static int end_load(struct db *db, int64_t load_id, const char *outcome, int64_t
 	return q_run(&q, e);
 }
 
+int db_result_count(struct db *db, int64_t destination_id, const char *batch_id, struct load_result *r, struct err *e)
+{
+	int64_t records, rejected;
+	struct q q;
+
+	if (!r->uncounted)
+		return 0;
+	if (q_begin(&q, db, "SELECT count(*) FROM rejected WHERE destination_id = ? AND batch_id = ? AND attempt = ?", e))
+		return -1;
+	q_i64(&q, destination_id);
+	q_text(&q, batch_id);
+	q_i64(&q, r->attempt);
+	if (q_value(&q, &rejected, e) || q_begin(&q, db, "SELECT records FROM batch WHERE id = ?", e))
+		return -1;
+	q_text(&q, batch_id);
+	if (q_value(&q, &records, e))
+		return -1;
+	r->rejected = (uint64_t)rejected;
+	r->rows = (uint64_t)MAX(records - rejected, 0);
+	return 0;
+}
+
 int db_rejects_keep(struct db *db, int64_t destination_id, const char *batch_id, int64_t attempt, struct err *e)
 {
 	struct q q;
@@ -128,11 +150,13 @@ int db_load_done(struct db *db, int64_t load_id, const struct load_result *r, si
 	if (open_load(db, load_id, &destination_id, &attempt, e))
 		return -1;
 	for (size_t i = 0; i < n; i++) {
+		struct load_result one = r[i];
+
 		if (job_in(db, load_id, r[i].batch_id, destination_id, &job_id, e))
 			return -1;
 		if (!job_id)
 			return err_set(e, ERR_INVALID, "the loader answers for batch %s, which is not in load %" PRId64, r[i].batch_id, load_id);
-		if (job_done(db, job_id, destination_id, &r[i], now, e))
+		if (db_result_count(db, destination_id, one.batch_id, &one, e) || job_done(db, job_id, destination_id, &one, now, e))
 			return -1;
 	}
 	if (q_begin(&q, db, "SELECT count(*) FROM job WHERE load_id = ? AND load_id > 0 AND state IN (2, 4, 5)", e))

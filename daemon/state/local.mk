@@ -7,7 +7,7 @@ libdaemon_a_SOURCES += daemon/state/state.h daemon/state/types.h daemon/state/se
 	daemon/state/load.c daemon/state/load_end.c daemon/state/prune.c daemon/state/batch_id.c daemon/state/batch_id.h
 
 # The migrations as an array of strings, in the order of their numbers.
-STATE_MIGRATIONS = daemon/state/migrations/0001.sql daemon/state/migrations/0002.sql
+STATE_MIGRATIONS = daemon/state/migrations/0001.sql daemon/state/migrations/0002.sql daemon/state/migrations/0003.sql
 EXTRA_DIST += $(STATE_MIGRATIONS)
 BUILT_SOURCES += daemon/state/migrations.inc
 CLEANFILES += daemon/state/migrations.inc

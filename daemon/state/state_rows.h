@@ -35,10 +35,12 @@ int db_batch_rows(struct q *q, struct batch_row **out, size_t *n, struct err *e)
 /* The newest job of a batch for a destination. ERR_NOT_FOUND. */
 int db_job_newest(struct db *db, const char *batch_id, int64_t destination_id, int64_t *id, struct err *e) MUST_CHECK;
 
-/* --- load.c --- */
-/* A load without a job that could still be done is over. */
+/* --- load.c, load_end.c --- */
+/* What a loader did not count (r->uncounted) is counted here: rejected is what its attempt has put into the store, rows the rest of the batch. */
+int db_result_count(struct db *db, int64_t destination_id, const char *batch_id, struct load_result *r, struct err *e) MUST_CHECK;
 /* Of the records that a destination rejected of a batch only this attempt's are kept (-1: none). */
 int db_rejects_keep(struct db *db, int64_t destination_id, const char *batch_id, int64_t attempt, struct err *e) MUST_CHECK; /* W */
+/* A load without a job that could still be done is over. */
 int db_load_end_empty(struct db *db, int64_t load_id, int64_t now, struct err *e) MUST_CHECK; /* W */
 
 #endif

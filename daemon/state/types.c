@@ -42,8 +42,10 @@ void job_row_free(struct job_row *r)
 
 void load_row_free(struct load_row *r)
 {
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = 0; i < r->n; i++) {
 		batch_row_free(&r->batches[i].batch);
+		free(r->batches[i].held);
+	}
 	free(r->batches);
 	free(r->source);
 	free(r->table);

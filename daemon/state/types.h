@@ -69,19 +69,22 @@ struct job_row {
 struct job_filter { enum job_state state /* 0: any */; int64_t table_id, destination_id; const char *batch_id; /* NULL: any */ };
 struct job_counts { uint64_t n[9], records[9], bytes[9]; }; /* by enum job_state */
 
-struct discard_row { int64_t job_id, table_id; char *schema; /* in the destination */ };
+struct discard_row { int64_t job_id, table_id, load_time /* of the load it was in */; char *schema; /* in the destination */ };
 struct load_candidate { int64_t table_id, source_id; char *table; uint64_t jobs, records, bytes; int64_t oldest; };
-struct load_batch { struct batch_row batch; int64_t job_id; };
+struct offset_range { uint64_t first, last; };
+/* held: what earlier loads of the table to this destination hold of the batch; only where the destination has no ledger of its own. */
+struct load_batch { struct batch_row batch; int64_t job_id; struct offset_range *held; size_t n_held; };
 struct load_row {
 	int64_t id, destination_id, table_id, source_id; char *source, *table, *schema, *key_names, *columns; /* JSON, see below */
 	uint32_t attempt; int64_t schema_version, started; struct load_batch *batches; size_t n;
+	int64_t load_time; /* ns, whole ms: fixed with the row, strictly rising per destination */
 };
 /* columns: [{"name":"total","types":["integer","number"]}, ...] in the order in which they appeared in the queue. types, each once, in order of appearance, of
  * integer (fits int64), bignum (a whole number that does not), number, boolean, string, timestamp (schema says date-time), date, object, array.
  * A declared schema type counts in place of the JSON types seen; a field that was only ever null is not listed. */
 
 struct reject_row { char batch_id[BATCH_ID_LEN]; int64_t destination_id; uint64_t record; uint32_t attempt; char *field, *value, *reason, *raw; int64_t created; };
-struct load_result { char batch_id[BATCH_ID_LEN]; uint64_t rows, rejected; uint32_t attempt; bool already; };
+struct load_result { char batch_id[BATCH_ID_LEN]; uint64_t rows, rejected; uint32_t attempt; bool already; bool uncounted; /* rows and rejected: what the store of rejected records has */ };
 
 struct tally_row {
 	int64_t table_id, source_id, destination_id; char *table;

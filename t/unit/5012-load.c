@@ -325,6 +325,53 @@ static void test_discard_active(void)
 	dtest_close();
 }
 
+/* A kind that keeps no ledger in the destination: state.db says what earlier loads hold, and the time that names the files. */
+static void test_without_ledger(void)
+{
+	struct load_result r;
+	struct load_row l, again;
+	struct discard_row *rows;
+	size_t n;
+	bool done;
+
+	begin(4);
+	dtest_sql("UPDATE destination SET kind = 's3'");
+	l = load_of(1, 5 * NSEC_PER_SEC + 1234567);
+	ok(l.load_time == 5 * NSEC_PER_SEC + NSEC_PER_MSEC && !l.batches[0].n_held, "the time of a load is whole milliseconds; the first holds all of its batch");
+	reject(&l, 0, 3);
+	reject(&l, 0, 4);
+	r = (struct load_result){.uncounted = true, .attempt = 1};
+	memcpy(r.batch_id, l.batches[0].batch.id, BATCH_ID_LEN);
+	MUST(db_load_done(db, l.id, &r, 1, 300, &err));
+	ok(tally_is(30, 8, 2, 0) && dtest_sql("SELECT rows * 100 + rejected FROM job WHERE id = 1") == 802, "what the loader does not count is counted by its rejected records");
+	load_row_free(&l);
+	/* what was cut in another way: the first batch went up to offset 1 */
+	dtest_sql("UPDATE batch SET last_offset = 1 WHERE first_offset = 0");
+	dtest_sql("UPDATE batch SET table_version = 7 WHERE first_offset = 3");
+	l = load_of(9, 1);
+	ok(l.load_time == 5 * NSEC_PER_SEC + 2 * NSEC_PER_MSEC, "the next load's time is later, also when the clock went back");
+	ok(l.n == 2 && l.batches[1].batch.first_offset == 2, "a batch of another table version waits for a load of its own");
+	ok(l.batches[0].n_held == 1 && l.batches[0].held[0].first == 0 && l.batches[0].held[0].last == 1 && !l.batches[1].n_held, "what the first load holds of it is told");
+	MUST(db_load_failed(db, l.id, "transient", "x", NULL, 400, 400, &err));
+	again = load_of(9, 500);
+	ok(again.id == l.id && again.load_time == l.load_time && again.batches[0].n_held == 1, "a retry has the same time and the same to leave out");
+	MUST(db_load_failed(db, l.id, "transient", "x", NULL, 600, 600, &err));
+	MUST(db_job_discard(db, 2, 601, &done, &err));
+	MUST(db_job_discards(db, pg, 10, &rows, &n, &err));
+	ok(!done && n == 1 && rows[0].load_time == l.load_time, "a discard asks by the time of the load");
+	discard_list_free(rows, n);
+	r.attempt = 2;
+	MUST(db_job_discarded(db, 2, &r, 602, &err));
+	ok(tally_is(20, 18, 2, 0), "it was loaded, and is counted so");
+	load_row_free(&l);
+	load_row_free(&again);
+	dtest_sql("UPDATE destination SET kind = 'sqlite'");
+	MUST(db_load_get(db, 2, &again, &err));
+	ok(again.n == 1 && !again.batches[0].n_held, "where there is a ledger nothing is told");
+	load_row_free(&again);
+	dtest_close();
+}
+
 static void test_discard(void)
 {
 	struct load_row l;
@@ -561,6 +608,7 @@ int main(void)
 	test_hold();
 	test_discard();
 	test_discard_active();
+	test_without_ledger();
 	test_list();
 	test_many();
 	return done_testing();
