@@ -19,7 +19,7 @@ static const struct {
 	const char *method, *columns;
 } shapes[] = {
 	{"source.list", "name kind state accepted destinations created_ns"},
-	{"destination.list", "name kind state tables records bytes oldest_ns trend drain_s loaders error"},
+	{"destination.list", "name kind state tables records bytes oldest_ns trend drain_s loaders breaker error"},
 	{"table.list", "source table destination state accepted queued spooled loaded rejected discarded difference lag_s error"},
 	{"table.show", "source table destination state accepted queued spooled loaded rejected discarded difference lag_s key_names error"},
 	{"job.list", "id state source table destination records bytes rejected_records attempts updated_ns error"},
@@ -111,6 +111,12 @@ static void add_object(const struct ctl *c, const json_t *v, struct buf *out)
 		}
 		buf_adds(out, ": ");
 		ctl_cell(c, "reason", json_object_get(v, "reason"), out);
+	} else if (json_object_get(v, "state") && json_object_get(v, "until_ns")) { /* a circuit breaker */
+		ctl_cell(c, "state", json_object_get(v, "state"), out);
+		if (json_is_integer(json_object_get(v, "until_ns"))) {
+			buf_adds(out, _(" until "));
+			ctl_cell(c, "until_ns", json_object_get(v, "until_ns"), out);
+		}
 	} else {
 		add_dump(c, v, out);
 	}

@@ -93,6 +93,10 @@ static void draw_detail(const struct destinations *d, const json_t *o, int y, in
 			buf_adds(&b, _(", next in "));
 			cells_span(&b, next - now);
 		}
+		if (strcmp(mj_str(o, "breaker.state"), "open") == 0)
+			buf_adds(&b, _(", circuit breaker open"));
+		else if (strcmp(mj_str(o, "breaker.state"), "half-open") == 0)
+			buf_adds(&b, _(", circuit breaker half open: one load tries"));
 		if (n < height)
 			draw_text(y + n++, 2, width - 3, buf_cstr(&b));
 	}

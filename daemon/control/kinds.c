@@ -4,6 +4,8 @@
  */
 #include "daemon/control/control_priv.h"
 
+#include "daemon/spool/dest_rules.h"
+
 #include "xalloc.h"
 
 enum { MUST = 1, SECRET = 2 };
@@ -52,13 +54,15 @@ static const struct setting *setting_of(const struct kind *k, const char *name)
 	return NULL;
 }
 
-static int unknown_setting(const struct kind *k, const char *what, const char *key, struct err *e)
+static int unknown_setting(const struct kind *k, const char *source_or_destination, const char *key, struct err *e)
 {
 	struct buf names = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_LEN(k->settings) && k->settings[i].name; i++)
 		buf_addf(&names, "%s%s", i ? " " : "", k->settings[i].name);
-	err_set(e, ERR_INVALID, "a %s %s has no setting \"%s\" (it has: %s)", k->name, what, key, names.len ? buf_cstr(&names) : "none");
+	for (size_t i = 0; source_or_destination[0] == 'd' && dest_rule_names[i]; i++)
+		buf_addf(&names, "%s%s", names.len ? " " : "", dest_rule_names[i]);
+	err_set(e, ERR_INVALID, "a %s %s has no setting \"%s\" (it has: %s)", k->name, source_or_destination, key, names.len ? buf_cstr(&names) : "none");
 	buf_free(&names);
 	return -1;
 }
@@ -70,7 +74,7 @@ static int check(const struct kind *k, const char *what, json_t *settings, bool 
 
 	json_object_foreach(settings, key, value)
 	{
-		if (!setting_of(k, key))
+		if (!setting_of(k, key) && (what[0] != 'd' || !dest_rule_is(key)))
 			return unknown_setting(k, what, key, e);
 		if (!json_is_string(value))
 			return err_set(e, ERR_INVALID, "setting \"%s\" must be text", key);
@@ -139,7 +143,7 @@ int kind_check_destination(const char *kind, json_t *settings, bool whole, struc
 			return err_set(e, ERR_INVALID, "this build has no loader for %s (it has sqlite, postgres)", kind);
 	if (!k)
 		return err_set(e, ERR_INVALID, "there is no kind of destination \"%s\" (sqlite, postgres)", kind);
-	if (check(k, "destination", settings, whole, e))
+	if (check(k, "destination", settings, whole, e) || dest_rules_check(settings, e))
 		return -1;
 	if (path && *path && *path != '/')
 		return err_set(e, ERR_INVALID, "path must be absolute: \"%s\" would depend on the daemon's working folder", path);
@@ -178,7 +182,7 @@ static json_t *without_secrets(const char *kind, bool source, const char *settin
 	{
 		const struct setting *s = setting_of(k, key);
 		/* what this build does not know may be a secret of another */
-		bool secret = !s || (s->flags & SECRET) || (json_is_string(value) && strncmp(json_string_value(value), "sealed:", 7) == 0);
+		bool secret = (!s && (source || !dest_rule_is(key))) || (s && (s->flags & SECRET)) || (json_is_string(value) && strncmp(json_string_value(value), "sealed:", 7) == 0);
 
 		if (!secret)
 			json_object_set(out, key, value);

@@ -149,6 +149,28 @@ static unsigned loads_running(struct control *ct, int64_t destination_id)
 	return running;
 }
 
+/* Of a destination that the spool has not seen yet: closed, and nothing runs. */
+static void spool_state(struct control *ct, int64_t destination_id, struct spool_dest_state *out)
+{
+	struct spool_dest_state *list;
+	size_t n;
+
+	*out = (struct spool_dest_state){.destination_id = destination_id};
+	spool_destinations(ct->parts.spool, &list, &n);
+	for (size_t k = 0; k < n; k++)
+		if (list[k].destination_id == destination_id)
+			*out = list[k];
+	free(list);
+}
+
+static json_t *breaker_json(const struct spool_dest_state *st)
+{
+	static const char *const names[] = {[BREAKER_CLOSED] = "closed", [BREAKER_OPEN] = "open", [BREAKER_HALF_OPEN] = "half-open"};
+
+	return json_pack("{s:s, s:o, s:I}", "state", names[st->breaker], "until_ns", time_ns_json(st->breaker == BREAKER_OPEN ? st->until : 0), "failures",
+		(json_int_t)st->failures);
+}
+
 static json_t *destination_error(const struct destination_row *d)
 {
 	if (!d->error_class || !*d->error_class)
@@ -162,6 +184,7 @@ json_t *destination_json(struct control *ct, const struct snapshot *s, const str
 	const struct pause_row *paused = world_pause(&s->world, PAUSE_DESTINATION, d->id);
 	bool failing = d->error_class && *d->error_class;
 	unsigned loaders = loads_running(ct, d->id);
+	struct spool_dest_state st;
 	struct waiting w;
 	struct snap_flow f;
 	json_t *o;
@@ -173,6 +196,9 @@ json_t *destination_json(struct control *ct, const struct snapshot *s, const str
 		destination_error(d), "tables", (json_int_t)w.tables, "records", (json_int_t)w.records, "bytes", (json_int_t)w.bytes, "oldest_ns",
 		time_ns_json(w.oldest), "loaders", (json_int_t)loaders);
 	add_flow(o, &f);
+	spool_state(ct, d->id, &st);
+	json_object_set_new(o, "breaker", breaker_json(&st));
+	json_object_set_new(o, "concurrency", json_integer(st.limit));
 	if (paused)
 		json_object_set_new(o, "paused", pause_json(paused));
 	return o;

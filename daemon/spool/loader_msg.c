@@ -6,6 +6,8 @@
 
 #include <unistd.h>
 
+#include "daemon/spool/dest_rules.h"
+
 #include "xalloc.h"
 
 static json_t *opened(const struct seal *seal, const char *key, json_t *value, struct err *e)
@@ -42,6 +44,8 @@ json_t *loader_open_params(const struct seal *seal, const char *name, const char
 	out = json_object();
 	json_object_foreach(in, key, value)
 	{
+		if (dest_rule_is(key))
+			continue;
 		v = opened(seal, key, value, e);
 		if (!v) {
 			json_decref(out);

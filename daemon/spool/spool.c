@@ -24,7 +24,7 @@ struct command {
 static struct slot *slot_of(struct spool *s, int64_t destination_id, unsigned slot, struct dest **d)
 {
 	*d = spool_dest(s, destination_id);
-	if (!*d || slot >= s->config.loaders_per_destination)
+	if (!*d || slot >= SPOOL_SLOTS)
 		return NULL;
 	return &(*d)->slots[slot];
 }
@@ -190,11 +190,23 @@ static void take_mail(struct spool *s, struct now now)
 	}
 }
 
-/* For spool_running(), and how busy we are for spool_drained(). */
-static void publish(struct spool *s)
+static struct spool_dest_state state_of(const struct dest *d, struct now now)
+{
+	struct spool_dest_state st = {.destination_id = d->row.id, .failures = d->attempts, .limit = d->limit, .busy = spool_busy(d)};
+
+	if (d->down) {
+		st.breaker = d->not_before > now.real ? BREAKER_OPEN : BREAKER_HALF_OPEN;
+		st.until = d->not_before;
+	}
+	return st;
+}
+
+/* For spool_running() and spool_destinations(), and how busy we are for spool_drained(). */
+static void publish(struct spool *s, struct now now)
 {
 	struct spool_running *list = NULL, *old;
-	size_t n = 0;
+	struct spool_dest_state *states = NULL, *old_states;
+	size_t n = 0, n_states = 0;
 	int busy = 0;
 	struct spool_tx *t;
 	struct dest *d;
@@ -204,7 +216,9 @@ static void publish(struct spool *s)
 	STAILQ_FOREACH(t, &s->retries, link)
 		busy++;
 	TAILQ_FOREACH(d, &s->dests, link) {
-		for (unsigned k = 0; k < s->config.loaders_per_destination; k++) {
+		states = xreallocarray(states, n_states + 1, sizeof(*states));
+		states[n_states++] = state_of(d, now);
+		for (unsigned k = 0; k < SPOOL_SLOTS; k++) {
 			const struct slot *sl = &d->slots[k];
 
 			busy += sl->state != SLOT_FREE;
@@ -223,8 +237,12 @@ static void publish(struct spool *s)
 	old = s->running;
 	s->running = list;
 	s->n_running = n;
+	old_states = s->states;
+	s->states = states;
+	s->n_states = n_states;
 	pthread_mutex_unlock(&s->lock);
 	free(old);
+	free(old_states);
 	atomic_store(&s->busy, busy);
 }
 
@@ -244,7 +262,7 @@ static int64_t step(void *self, struct now now)
 	next = spool_tx_retry(s, now);
 	next = MIN(next, spool_pick(s, now));
 	spool_tell_idle(s, now);
-	publish(s);
+	publish(s, now);
 	if (s->pause_ends != NEVER)
 		next = MIN(next, now.mono + MAX(s->pause_ends - now.real, 0));
 	if (!s->config_read || s->config_version != state_config_version(s->state))
@@ -270,7 +288,7 @@ struct spool *spool_new(const struct spool_config *c, struct state *state, struc
 	}
 	s = xcalloc(1, sizeof(*s));
 	s->config = *c;
-	s->config.loaders_per_destination = MAX(c->loaders_per_destination, 1);
+	s->config.loaders_per_destination = MIN(MAX(c->loaders_per_destination, 1), SPOOL_SLOTS);
 	s->config.load_batches = MIN(MAX(c->load_batches, 1), 200); /* descriptors of one message */
 	s->config.backoff_first = c->backoff_first > 0 ? c->backoff_first : NSEC_PER_SEC;
 	s->config.backoff_max = c->backoff_max > 0 ? c->backoff_max : 600 * NSEC_PER_SEC;
@@ -338,7 +356,7 @@ void spool_free(struct spool *s)
 	}
 	while ((d = TAILQ_FIRST(&s->dests))) {
 		TAILQ_REMOVE(&s->dests, d, link);
-		for (unsigned k = 0; k < s->config.loaders_per_destination; k++)
+		for (unsigned k = 0; k < SPOOL_SLOTS; k++)
 			spool_slot_reset(&d->slots[k]);
 		spool_dest_free(d);
 	}
@@ -347,6 +365,7 @@ void spool_free(struct spool *s)
 	free(s->paused_tables);
 	free(s->sources);
 	free(s->running);
+	free(s->states);
 	if (s->db)
 		state_reader_close(s->db);
 	pthread_mutex_destroy(&s->lock);
@@ -399,5 +418,15 @@ void spool_running(struct spool *s, struct spool_running **out, size_t *n)
 	*out = xcalloc(s->n_running + 1, sizeof(**out));
 	if (s->n_running)
 		memcpy(*out, s->running, s->n_running * sizeof(**out));
+	pthread_mutex_unlock(&s->lock);
+}
+
+void spool_destinations(struct spool *s, struct spool_dest_state **out, size_t *n)
+{
+	pthread_mutex_lock(&s->lock);
+	*n = s->n_states;
+	*out = xcalloc(s->n_states + 1, sizeof(**out));
+	if (s->n_states)
+		memcpy(*out, s->states, s->n_states * sizeof(**out));
 	pthread_mutex_unlock(&s->lock);
 }

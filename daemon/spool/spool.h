@@ -45,7 +45,7 @@ struct loader_port_ops {
 struct loader_port { const struct loader_port_ops *ops; void *self; };
 
 struct spool_config {
-	unsigned loaders_per_destination; /* 2 */
+	unsigned loaders_per_destination; /* 2; a destination's own setting `concurrency` wins */
 	unsigned load_batches;		  /* 64 */
 	uint64_t load_bytes;		  /* 64 MiB compressed */
 	int64_t backoff_first, backoff_max; /* 1 s for one load; a loader that dies on its first job: 60 s; max 10 min */
@@ -66,6 +66,15 @@ void spool_drain(struct spool *s);
 bool spool_drained(struct spool *s);
 /* Forget the back-off now (resume, flush, changed settings), after db_retry_now has made its jobs due. destination 0: all. */
 void spool_retry(struct spool *s, int64_t destination_id);
+
+/* The circuit breaker of a destination. Open: nothing is tried until then. Half open: one load tries (or will, when there is one); success closes it. */
+enum spool_breaker { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+struct spool_dest_state {
+	int64_t destination_id, until;	/* real; when it is open */
+	enum spool_breaker breaker;
+	unsigned failures, limit, busy; /* in a row; loads at once: allowed, and now */
+};
+void spool_destinations(struct spool *s, struct spool_dest_state **out, size_t *n); /* copied out; caller frees */
 
 struct spool_running { int64_t destination_id, table_id, load_id; unsigned slot; uint64_t rows; int64_t since; };
 void spool_running(struct spool *s, struct spool_running **out, size_t *n); /* copied out; caller frees */

@@ -1,10 +1,10 @@
 /*
  * spool_outcome.c - what the end of a load means for its jobs and for its destination.
  *
- * One sick part stays alone, both ways. A destination that cannot be reached is tried with one load at a time and growing pauses, however many
- * tables wait; it counts as unreachable when the loader could not connect or died on its first job, or when two different tables failed with no
- * success in between. A table that fails alone waits alone: its load has its own back-off and the others go on. The first success makes
- * everything that was put off because of the destination due at once.
+ * One sick part stays alone, both ways. Each destination has a circuit breaker. It opens when the loader could not connect or died on its first job, or when two
+ * different tables failed with no success in between; then nothing is tried until not_before, however many tables wait, and then one load tries (half open). Each
+ * failure makes the pause longer, the destination's own hint (retry_after) if that is later; the first success closes the breaker and makes everything that was
+ * put off because of the destination due at once. A table that fails alone waits alone: its load has its own back-off and the others go on.
  */
 #include "daemon/core/crashpoint.h"
 #include "daemon/core/metrics.h"
@@ -12,6 +12,7 @@
 #include "daemon/spool/spool_priv.h"
 
 #include "log.h"
+#include "timefmt.h"
 
 #define DIED_FIRST (60 * NSEC_PER_SEC) /* a loader that dies on its first job is broken, not unlucky */
 #define CONFIG_FACTOR 10	       /* a person has to act: no hurry */
@@ -29,8 +30,8 @@ static void recovered(struct spool_tx *t, struct dest *d)
 		t->outcome.set = true;
 		t->retry_all = d->down;
 		if (!t->event_kind)
-			spool_tx_event(t, "info", "destination-ok", d->row.name, "destination %s works again after %u failed attempts", d->row.name,
-				d->attempts);
+			spool_tx_event(t, "info", "destination-ok", d->row.name, "destination %s works again after %u failed attempt%s%s", d->row.name,
+				d->attempts, d->attempts == 1 ? "" : "s", d->down ? ": all its tables are loaded again" : "");
 	}
 	d->attempts = 0;
 	d->down = false;
@@ -105,23 +106,27 @@ static bool in_data(const char *class)
 	return strcmp(class, "data") == 0 || strcmp(class, "corrupt") == 0;
 }
 
-static void failure_event(struct spool_tx *t, const struct dest *d, const struct slot *sl, bool was_fine)
+static void failure_event(struct spool_tx *t, const struct dest *d, const struct slot *sl, bool was_fine, bool was_down)
 {
-	char object[256];
+	char object[256], until[TIMEFMT_MAX];
 
 	object_of(sl, object);
 	if (strcmp(t->class, "corrupt") == 0)
 		spool_tx_event(t, "error", "corrupt", object, "batch %s of %s is damaged and stays where it is: %s", t->batch, object, t->text);
 	else if (strcmp(t->class, "data") == 0)
 		spool_tx_event(t, "error", "rejected", object, "load %" PRId64 " of %s into %s was rejected: %s", t->load_id, object, d->row.name, t->text);
-	else if (was_fine)
+	else if (!was_down && d->down) {
+		timefmt_iso(d->not_before, 0, until);
+		spool_tx_event(t, "error", was_fine ? "destination-failed" : "destination-open", d->row.name,
+			"destination %s fails: %s; nothing is loaded into it until %s, then one load tries", d->row.name, t->text, until);
+	} else if (was_fine)
 		spool_tx_event(t, "error", "destination-failed", d->row.name, "destination %s fails: %s", d->row.name, t->text);
 }
 
 void spool_failed(struct spool *s, struct dest *d, unsigned slot, const struct spool_event *ev, struct now now)
 {
 	struct slot *sl = &d->slots[slot];
-	bool was_fine = d->attempts == 0;
+	bool was_fine = d->attempts == 0, was_down = d->down;
 	struct spool_tx *t = spool_tx_new(s, sl->state == SLOT_DISCARD ? OP_OUTCOME : OP_FAILED, d, slot, now);
 	struct spool_outcome *o = &t->outcome;
 
@@ -130,7 +135,7 @@ void spool_failed(struct spool *s, struct dest *d, unsigned slot, const struct s
 	snprintf(t->batch, sizeof(t->batch), "%s", ev->batch);
 	metric_add(load_failures_total, 1);
 	if (in_data(t->class)) {
-		failure_event(t, d, sl, was_fine);
+		failure_event(t, d, sl, was_fine, was_down);
 		recovered(t, d); /* it was reached */
 	} else {
 		t->not_before = put_off(s, d, sl, ev, now);
@@ -139,7 +144,7 @@ void spool_failed(struct spool *s, struct dest *d, unsigned slot, const struct s
 		snprintf(o->text, sizeof(o->text), "%s", t->text);
 		o->not_before = t->not_before;
 		spool_add_due(d, t->not_before);
-		failure_event(t, d, sl, was_fine);
+		failure_event(t, d, sl, was_fine, was_down);
 	}
 	log_warn("load %" PRId64 " of %s.%s into %s failed (%s, attempt %u): %s", t->load_id, sl->load.source ? sl->load.source : "?",
 		sl->load.table ? sl->load.table : "?", d->row.name, t->class, sl->load.attempt, t->text);

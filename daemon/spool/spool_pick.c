@@ -6,6 +6,7 @@
  * another table than the one that failed, if there is one, or a single sick table would make its destination look dead for ever.
  */
 #include "daemon/core/crashpoint.h"
+#include "daemon/spool/dest_rules.h"
 #include "daemon/spool/spool_priv.h"
 
 #include "log.h"
@@ -34,7 +35,6 @@ void spool_slot_reset(struct slot *sl)
 void spool_dest_free(struct dest *d)
 {
 	destination_row_free(&d->row);
-	free(d->slots);
 	free(d);
 }
 
@@ -62,16 +62,31 @@ static int64_t next_due(struct dest *d, int64_t real)
 	return next;
 }
 
+/* What is for us goes out of the settings: the loaders need not end when only that changes. */
+static void take_rules(struct spool *s, struct dest *d)
+{
+	struct dest_rules rules;
+	struct err e = ERR_INIT;
+	char *left = NULL;
+
+	/* checked when it was set: what cannot be understood was written by another version */
+	if (dest_rules_read(d->row.settings, &rules, &left, &e))
+		log_err("settings of destination %s: %s", d->row.name, e.text);
+	d->limit = rules.concurrency ? MIN(rules.concurrency, SPOOL_SLOTS) : s->config.loaders_per_destination;
+	free(d->row.settings);
+	d->row.settings = left;
+}
+
 static struct dest *dest_new(struct spool *s, struct destination_row *row)
 {
 	struct dest *d = xcalloc(1, sizeof(*d));
 
-	d->slots = xcalloc(s->config.loaders_per_destination, sizeof(*d->slots));
 	d->attempts = row->error_class && *row->error_class ? MAX(row->attempts, 1) : 0;
 	d->down = d->attempts > 0;
 	d->not_before = d->down ? row->not_before : 0;
 	d->row = *row;
 	*row = (struct destination_row){.id = 0};
+	take_rules(s, d);
 	TAILQ_INSERT_TAIL(&s->dests, d, link);
 	return d;
 }
@@ -91,11 +106,15 @@ static void update_dests(struct spool *s, struct destination_row *rows, size_t n
 		d = spool_dest(s, rows[k].id);
 		if (!d) {
 			d = dest_new(s, &rows[k]);
-		} else if (!same(d->row.settings, rows[k].settings) || !same(d->row.name, rows[k].name)) {
-			destination_row_free(&d->row);
+		} else {
+			struct destination_row old = d->row;
+
 			d->row = rows[k];
 			rows[k] = (struct destination_row){.id = 0};
-			s->port.ops->stop(s->port.self, d->row.id);
+			take_rules(s, d);
+			if (!same(d->row.settings, old.settings) || !same(d->row.name, old.name))
+				s->port.ops->stop(s->port.self, d->row.id);
+			destination_row_free(&old);
 		}
 		d->listed = true;
 		d->dirty = true;
@@ -194,25 +213,25 @@ int spool_refresh(struct spool *s, struct now now, struct err *e)
 	return 0;
 }
 
-static unsigned used_slots(const struct spool *s, const struct dest *d)
+unsigned spool_busy(const struct dest *d)
 {
 	unsigned n = 0;
 
-	for (unsigned k = 0; k < s->config.loaders_per_destination; k++)
+	for (unsigned k = 0; k < SPOOL_SLOTS; k++)
 		n += d->slots[k].state != SLOT_FREE;
 	return n;
 }
 
-static unsigned allowed(const struct spool *s, const struct dest *d)
+static unsigned allowed(const struct dest *d)
 {
-	unsigned limit = d->attempts ? 1 : s->config.loaders_per_destination, used = used_slots(s, d);
+	unsigned limit = d->attempts ? 1 : d->limit, used = spool_busy(d);
 
 	return used < limit ? limit - used : 0;
 }
 
-static bool table_busy(const struct spool *s, const struct dest *d, int64_t table_id)
+static bool table_busy(const struct dest *d, int64_t table_id)
 {
-	for (unsigned k = 0; k < s->config.loaders_per_destination; k++)
+	for (unsigned k = 0; k < SPOOL_SLOTS; k++)
 		if (d->slots[k].state != SLOT_FREE && d->slots[k].table_id == table_id)
 			return true;
 	return false;
@@ -309,11 +328,11 @@ static int pick_discards(struct spool *s, struct dest *d, struct now now, struct
 
 	if (db_job_discards(s->db, d->row.id, DISCARDS_LOOKED_AT, &list, &n, e))
 		return -1;
-	for (size_t k = 0; k < n && allowed(s, d); k++) {
+	for (size_t k = 0; k < n && allowed(d); k++) {
 		struct err why = ERR_INIT;
 
 		/* one that cannot be asked about holds nothing up */
-		if (!table_busy(s, d, list[k].table_id) && start_discard(s, d, &list[k], now, &why))
+		if (!table_busy(d, list[k].table_id) && start_discard(s, d, &list[k], now, &why))
 			log_err("%s", why.text);
 	}
 	discard_list_free(list, n);
@@ -323,23 +342,23 @@ static int pick_discards(struct spool *s, struct dest *d, struct now now, struct
 static int pick_loads(struct spool *s, struct dest *d, struct now now, struct err *e)
 {
 	struct load_candidate *list = NULL;
-	unsigned more = (unsigned)s->n_paused_tables + used_slots(s, d) + 1;
+	unsigned more = (unsigned)s->n_paused_tables + spool_busy(d) + 1;
 	int64_t avoid = d->attempts ? d->failed_table : 0, last_resort = 0;
 	size_t n = 0;
 
-	if (db_load_candidates(s->db, d->row.id, now.real, allowed(s, d) + more, &list, &n, e))
+	if (db_load_candidates(s->db, d->row.id, now.real, allowed(d) + more, &list, &n, e))
 		return -1;
-	for (size_t k = 0; k < n && allowed(s, d); k++) {
+	for (size_t k = 0; k < n && allowed(d); k++) {
 		int64_t table_id = list[k].table_id;
 
-		if (table_busy(s, d, table_id) || spool_table_paused(s, table_id))
+		if (table_busy(d, table_id) || spool_table_paused(s, table_id))
 			continue;
 		if (table_id == avoid)
 			last_resort = table_id;
 		else
 			begin(s, d, table_id, now);
 	}
-	if (last_resort && allowed(s, d))
+	if (last_resort && allowed(d))
 		begin(s, d, last_resort, now);
 	candidate_list_free(list, n);
 	d->dirty = false;
@@ -357,7 +376,7 @@ static int64_t pick_dest(struct spool *s, struct dest *d, struct now now)
 		return NEVER;
 	if (d->not_before > now.real)
 		return now.mono + (d->not_before - now.real);
-	if (d->paused || !allowed(s, d))
+	if (d->paused || !allowed(d))
 		return NEVER;
 	if (!d->dirty && now.mono < d->scanned + s->config.rescan)
 		return MIN(next, d->scanned + s->config.rescan);
@@ -376,7 +395,7 @@ int64_t spool_pick(struct spool *s, struct now now)
 
 	for (d = TAILQ_FIRST(&s->dests); d; d = after) {
 		after = TAILQ_NEXT(d, link);
-		if (d->deleted && !used_slots(s, d) && LIST_EMPTY(&s->in_state) && STAILQ_EMPTY(&s->retries)) {
+		if (d->deleted && !spool_busy(d) && LIST_EMPTY(&s->in_state) && STAILQ_EMPTY(&s->retries)) {
 			TAILQ_REMOVE(&s->dests, d, link);
 			spool_dest_free(d);
 			continue;
@@ -386,9 +405,9 @@ int64_t spool_pick(struct spool *s, struct now now)
 	return next;
 }
 
-static bool dest_idle(const struct spool *s, const struct dest *d, struct now now)
+static bool dest_idle(const struct dest *d, struct now now)
 {
-	return !d->deleted && !d->paused && !d->attempts && d->not_before <= now.real && allowed(s, d);
+	return !d->deleted && !d->paused && !d->attempts && d->not_before <= now.real && allowed(d);
 }
 
 void spool_tell_idle(struct spool *s, struct now now)
@@ -405,7 +424,7 @@ void spool_tell_idle(struct spool *s, struct now now)
 			if (s->connections[i].source_id != src->id)
 				continue;
 			d = spool_dest(s, s->connections[i].destination_id);
-			idle = d && dest_idle(s, d, now);
+			idle = d && dest_idle(d, now);
 		}
 		if (src->told && src->idle == idle)
 			continue;

@@ -13,6 +13,7 @@
 
 #define SPOOL_RESCAN NSEC_PER_SEC
 #define SPOOL_DUES 64
+#define SPOOL_SLOTS 64 /* loads of one destination at once, at most */
 
 enum { SPOOL_MSG_TX = 1, SPOOL_MSG_RETRY };
 
@@ -36,7 +37,8 @@ struct slot {
 struct dest {
 	TAILQ_ENTRY(dest) link;
 	struct destination_row row;
-	struct slot *slots;
+	struct slot slots[SPOOL_SLOTS];
+	unsigned limit; /* of them used at once; may change while they are */
 	bool paused, deleted, listed;
 	/* the outcome of the last attempts */
 	unsigned attempts;    /* failed in a row */
@@ -111,9 +113,11 @@ struct spool {
 	/* any thread */
 	_Atomic bool woken, draining;
 	_Atomic int busy; /* slots in use and transactions on their way */
-	pthread_mutex_t lock; /* guards running, n_running */
+	pthread_mutex_t lock; /* guards what follows */
 	struct spool_running *running;
 	size_t n_running;
+	struct spool_dest_state *states;
+	size_t n_states;
 };
 
 /* spool_tx.c */
@@ -132,6 +136,7 @@ int64_t spool_pick(struct spool *s, struct now now); /* starts what can be start
 void spool_tell_idle(struct spool *s, struct now now);
 void spool_dest_free(struct dest *d);
 struct dest *spool_dest(struct spool *s, int64_t id);
+unsigned spool_busy(const struct dest *d); /* slots in use */
 bool spool_table_paused(const struct spool *s, int64_t table_id);
 void spool_add_due(struct dest *d, int64_t real);
 

@@ -27,6 +27,11 @@ void dtest_open(void)
 	MUST(db_queue_bind(db, dtest_queue, &err));
 }
 
+struct state *dtest_state(void)
+{
+	return state;
+}
+
 void dtest_close(void)
 {
 	state_reader_close(db);

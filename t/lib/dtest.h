@@ -15,6 +15,7 @@ extern struct err err;
 void dtest_must(int rc, const char *what, struct err *e);
 
 void dtest_open(void);
+struct state *dtest_state(void); /* its stage is stepped by the test, or by state_call */
 void dtest_close(void);
 int64_t dtest_source(const char *name);
 int64_t dtest_destination(const char *name);
