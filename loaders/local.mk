@@ -11,7 +11,7 @@ libloader_a_SOURCES = \
 	loaders/runtime/plan.c loaders/runtime/plan.h \
 	loaders/runtime/proto.c loaders/runtime/proto.h \
 	loaders/runtime/rejects.c loaders/runtime/rejects.h \
-	loaders/runtime/record.h \
+	loaders/runtime/record.c loaders/runtime/record.h \
 	loaders/runtime/rows.c loaders/runtime/rows.h \
 	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)

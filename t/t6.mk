@@ -17,3 +17,6 @@ t_unit_6002_rows_tap_SOURCES = t/unit/6002-rows.c
 t_unit_6002_rows_tap_LDADD = $(LOADER_TEST_LIBS)
 dist_check_SCRIPTS += t/sh/t6001-loader-sqlite.t t/sh/t6002-loader-postgres.t t/sh/t6003-postgres-faults.t
 EXTRA_DIST += t/lib/loader-contract.sh t/lib/pg-proxy.py
+check_PROGRAMS += t/unit/6004-record.tap
+t_unit_6004_record_tap_SOURCES = t/unit/6004-record.c
+t_unit_6004_record_tap_LDADD = $(LOADER_TEST_LIBS)

@@ -9,8 +9,13 @@
  */
 #include "loaders/runtime/layout.h"
 
+#include <limits.h>
+
 #include "loaders/runtime/fields.h"
+#include "loaders/runtime/record.h"
 #include "xalloc.h"
+
+#define OURS_MAX 6 /* columns */
 
 #define RESERVED_PREFIXES 2
 #define SUFFIX_ROOM 4 /* of __xx */
@@ -26,7 +31,7 @@ struct maker {
 	struct layouts *los;
 	struct map *taken; /* one a table: folded names of its columns */
 	struct map tables; /* folded names of tables */
-	size_t n_source;
+	size_t n_source, nested; /* nested: columns in columns */
 };
 
 /* --- names --- */
@@ -242,10 +247,20 @@ static void set_column(struct layout_field *f, const struct dialect *d, enum gro
 	}
 }
 
-static void add_columns(const struct maker *m, struct layout_field *f, const char *name)
+/* The nested columns of the last column. False: nothing in it can be one. */
+static bool nest(struct maker *m, struct layout_field *f, enum group g, struct column *c)
+{
+	int before = m->d->columns_max ? (int)m->d->columns_max - (int)(m->los->t[f->table].n + m->nested) - OURS_MAX : INT_MAX, room = before;
+	bool some = m->d->nesting != NEST_RECORD || c->type != COL_JSON || record_columns(m->d, f, g == G_ARRAY, c, &room);
+
+	m->nested += (size_t)(before - room);
+	return some;
+}
+
+static void add_columns(struct maker *m, struct layout_field *f, const char *name)
 {
 	struct layout *lo = &m->los->t[f->table];
-	unsigned all = groups_of(m->d, f), done = 0;
+	unsigned all = groups_of(m->d, f), done = 0, tried = 0;
 	bool several = (all & (all - 1)) != 0 && !f->key;
 
 	for (unsigned k = 0; f->seen && k < f->seen->n; k++) {
@@ -255,12 +270,12 @@ static void add_columns(const struct maker *m, struct layout_field *f, const cha
 		struct column *c;
 		char *with;
 
-		if (g == G_NONE || (done & (1u << g)))
+		if (g == G_NONE || (tried & (1u << g)))
 			continue;
+		tried |= 1u << g;
 		/* a key's second type has no column: a row is found by one */
 		if (done && f->key)
 			break;
-		done |= 1u << g;
 		for (unsigned i = k; i < f->seen->n; i++)
 			if (group_of(m->d, f, f->seen->types[i]) == g)
 				seen |= 1u << f->seen->types[i];
@@ -270,8 +285,16 @@ static void add_columns(const struct maker *m, struct layout_field *f, const cha
 			free(with);
 			continue;
 		}
-		set_column(f, m->d, g, add_column(lo, xstrdup(suffixed ? with : name), type_of(g, seen), f->key, false));
+		add_column(lo, xstrdup(suffixed ? with : name), type_of(g, seen), f->key, false);
 		c = &lo->columns[lo->n - 1];
+		if (!nest(m, f, g, c)) {
+			free(c->name);
+			lo->n--;
+			free(with);
+			continue;
+		}
+		done |= 1u << g;
+		set_column(f, m->d, g, lo->n - 1);
 		c->seen = seen;
 		c->suffixed = suffixed;
 		if (m->d->rename_first && first && !f->key)
@@ -361,8 +384,8 @@ static char *refusal(const struct maker *m, const struct layout_field *f, const 
 		return xasprintf("the name of field %s is longer than %zu bytes", f->path, d->column_max);
 	if (!take(d, &m->taken[f->table], column))
 		return xasprintf("Field collision on %s", f->path);
-	/* ours come last: 6 at most */
-	if (d->columns_max && m->los->t[f->table].n + groups + 6 > d->columns_max)
+	/* ours come last */
+	if (d->columns_max && m->los->t[f->table].n + m->nested + groups + OURS_MAX > d->columns_max)
 		return xasprintf("%s would be one column more than the %u that a table can have", f->path, d->columns_max);
 	return NULL;
 }
@@ -490,6 +513,7 @@ static void layout_free(struct layout *lo)
 	for (size_t k = 0; k < lo->n; k++) {
 		free(lo->columns[k].name);
 		free(lo->columns[k].other);
+		record_columns_free(&lo->columns[k]);
 	}
 	free(lo->columns);
 	free(lo->keys);

@@ -5,6 +5,8 @@
  */
 #include "loaders/runtime/plan.h"
 
+#include "loaders/runtime/record.h"
+
 #include "xalloc.h"
 
 void ranges_add(struct ranges *r, uint64_t first, uint64_t last)
@@ -115,9 +117,10 @@ static bool used(const struct dialect *d, const struct layout *lo, const char *n
 	return false;
 }
 
-static bool holds(const struct desc_column *dc, const struct column *c)
+/* *lacks: but some of its nested columns are not there yet. */
+static bool holds(const struct dialect *d, const struct desc_column *dc, struct column *c, bool *lacks)
 {
-	return !dc->fixed && (dc->accepts & COL_BIT(c->type));
+	return !dc->fixed && (dc->accepts & COL_BIT(c->type)) && (!c->n_sub || record_fit(d, c, dc, lacks) == 0);
 }
 
 /* Integers to numbers in place? Not where a view stands in the way, and not once the numbers have a column of their own. */
@@ -130,8 +133,9 @@ static bool widens(const struct desc_column *dc, const struct column *c, const s
 static bool renamed(const struct dialect *d, struct column *c, const struct table_desc *desc, struct plan *p)
 {
 	const struct desc_column *dc = c->other ? there(d, desc, c->other) : NULL;
+	bool lacks = false;
 
-	if (!dc || (!holds(dc, c) && !widens(dc, c, NULL)))
+	if (!dc || (!holds(d, dc, c, &lacks) && !widens(dc, c, NULL)))
 		return false;
 	if (c->suffixed) {
 		add(p, STEP_RENAME, c);
@@ -139,7 +143,7 @@ static bool renamed(const struct dialect *d, struct column *c, const struct tabl
 	} else {
 		rename_to(c, dc->name);
 	}
-	if (!holds(dc, c))
+	if (!holds(d, dc, c, &lacks))
 		add(p, STEP_WIDEN, c);
 	return true;
 }
@@ -147,6 +151,7 @@ static bool renamed(const struct dialect *d, struct column *c, const struct tabl
 static int column_steps(const struct dialect *d, struct layout *lo, struct column *c, const struct table_desc *desc, struct plan *p, struct err *e)
 {
 	const struct desc_column *dc = there(d, desc, c->name), *beside;
+	bool lacks = false, there_too;
 	char *other;
 	int rc = 0;
 
@@ -156,19 +161,28 @@ static int column_steps(const struct dialect *d, struct layout *lo, struct colum
 		add(p, STEP_ADD, c);
 	else
 		rename_to(c, dc->name);
-	if (!dc || holds(dc, c))
+	if (!dc)
 		return 0;
-	other = xasprintf("%s__%s", c->name, d->suffix[c->type]);
+	if (holds(d, dc, c, &lacks)) {
+		if (lacks)
+			add(p, STEP_NEST, c);
+		return 0;
+	}
+	lacks = false;
+	other = xasprintf("%s__%s", c->name, c->repeated && d->suffix_array ? d->suffix_array : d->suffix[c->type]);
 	beside = there(d, desc, other);
+	there_too = beside && holds(d, beside, c, &lacks);
 	if (widens(dc, c, beside)) {
 		add(p, STEP_WIDEN, c);
-	} else if (c->key || c->sdc || used(d, lo, other) || (beside && !holds(beside, c))) {
+	} else if (c->key || c->sdc || used(d, lo, other) || (beside && !there_too)) {
 		rc = err_set(e, ERR_CONFIG, "column %s of %s has a type that cannot hold the values sent for it%s; rename the column or the table there", c->name, lo->table,
 			dc->pinned ? " and cannot be changed while a view uses it" : "");
 	} else {
 		rename_to(c, beside ? beside->name : other);
 		if (!beside)
 			add(p, STEP_ADD, c);
+		else if (lacks)
+			add(p, STEP_NEST, c);
 	}
 	free(other);
 	return rc;

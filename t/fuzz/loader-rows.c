@@ -1,8 +1,10 @@
 /*
  * loader-rows.c - fuzz target: any bytes as the data of a record, under a layout with a column of each type. A row's cells must fit their columns, and texts must
- * lie in the record or in the row's own buffer; whatever is not JSON must be refused as damage, and a reason must always say something.
+ * lie in the record or in the row's own buffer; whatever is not JSON must be refused as damage, and a reason must always say something. Under the last layout
+ * objects and arrays have nested columns: what becomes of them must be JSON again.
  */
 #include "jscan.h"
+#include "loaders/runtime/record.h"
 #include "loaders/runtime/rows.h"
 #include "xalloc.h"
 
@@ -11,9 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define TEXT(s) ((char[]){s})
 
 static const char *const reserved[] = {"st", NULL};
-static const struct dialect dialects[2] = {
+static const struct dialect dialects[3] = {
 	{.suffix = {"it", "de", "bo", "ti", "st"}, .reserved = reserved, .nul_ok = true},
 	{.suffix = {"bi", "do", "bo", "ti", "st"}, .reserved = reserved, .int_digits = 20, .frac_digits = 5, .strip_special = true, .case_matters = true},
+	{.suffix = {"it", "fl", "bo", "ti", "st", "re"}, .suffix_array = "ar", .reserved = reserved, .nesting = NEST_RECORD, .columns_max = 100},
 };
 static struct job_field fields[] = {
 	{TEXT("k"), {SEEN_INTEGER}, 1},
@@ -22,6 +25,20 @@ static struct job_field fields[] = {
 	{TEXT("t"), {SEEN_TIMESTAMP}, 1},
 	{TEXT("o"), {SEEN_OBJECT, SEEN_ARRAY}, 2},
 	{TEXT("K"), {SEEN_STRING}, 1},
+};
+static struct job_field nested[] = {
+	{TEXT("k"), {SEEN_INTEGER}, 1},
+	{TEXT("o"), {SEEN_OBJECT, SEEN_ARRAY}, 2},
+	{TEXT("o\1n"), {SEEN_INTEGER, SEEN_NUMBER, SEEN_STRING}, 3},
+	{TEXT("o\1s"), {SEEN_STRING, SEEN_OBJECT}, 2},
+	{TEXT("o\1s\1t"), {SEEN_TIMESTAMP}, 1},
+	{TEXT("o\1a"), {SEEN_ARRAY}, 1},
+	{TEXT("o\1a\2"), {SEEN_ARRAY, SEEN_BIGNUM}, 2},
+	{TEXT("o\1a\2\2"), {SEEN_BOOLEAN}, 1},
+	{TEXT("o\2"), {SEEN_OBJECT}, 1},
+	{TEXT("o\2\1x"), {SEEN_BIGNUM}, 1},
+	{TEXT("n"), {SEEN_ARRAY}, 1},
+	{TEXT("n\2"), {SEEN_STRING}, 1},
 };
 
 static void check_cell(const struct column *c, const struct cell *v)
@@ -56,11 +73,31 @@ static void check_cell(const struct column *c, const struct cell *v)
 	}
 }
 
+static void check_nested(const struct dialect *d, const struct layouts *los, const struct row *row)
+{
+	for (size_t k = 0; k < 2 * los->top.n_members; k++) {
+		const struct layout_field *f = los->top.members[k / 2];
+		size_t at = k & 1 ? f->array : f->object;
+		struct buf out = BUF_INIT, why = BUF_INIT;
+
+		if (at == NO_COLUMN || row->cells[at].kind != CELL_JSON)
+			continue;
+		if (record_value(d, f, k & 1, &los->t[0].columns[at], row->cells[at].s, &out, &why))
+			assert(why.len && !out.len);
+		else
+			assert(jscan_valid(out.data, out.len, 0, NULL, NULL));
+		buf_free(&out);
+		buf_free(&why);
+	}
+}
+
 static void one(const char *p, size_t n, const struct dialect *d, bool with_key)
 {
 	char *keys[] = {TEXT("k")};
 	struct job_batch batch = {.table_version = 1};
 	struct job job = {.source = TEXT("s"), .schema = TEXT(""), .table = TEXT("t"), .keys = keys, .n_keys = with_key, .fields = fields, .n_fields = ARRAY_LEN(fields)};
+	struct job records = {.source = TEXT("s"), .schema = TEXT(""), .table = TEXT("t"), .keys = keys, .n_keys = with_key, .fields = nested, .n_fields = ARRAY_LEN(nested)};
+	const struct job *j = d->nesting == NEST_RECORD ? &records : &job;
 	struct frame_record rec = {.sequence = STR("1"), .data = str_mem(p, n)};
 	struct place at = {.batch = &batch};
 	struct row row = {.ordinal = 0};
@@ -68,9 +105,9 @@ static void one(const char *p, size_t n, const struct dialect *d, bool with_key)
 	struct layouts los;
 	struct rows *r;
 
-	if (layouts_make(&job, d, false, &los, NULL))
+	if (layouts_make(j, d, false, &los, NULL))
 		abort();
-	r = rows_new(&job, &los, d);
+	r = rows_new(j, &los, d);
 	/* twice: what one record leaves behind may not be seen by the next */
 	for (int k = 0; k < 2; k++) {
 		enum rows_made made = rows_make(r, &rec, &at, &row, &why, NULL);
@@ -79,6 +116,7 @@ static void one(const char *p, size_t n, const struct dialect *d, bool with_key)
 			assert(jscan_valid(p, n, 0, NULL, NULL) || n == 0 || memchr(p, '}', n));
 			for (size_t c = 0; c < los.t[0].n; c++)
 				check_cell(&los.t[0].columns[c], &row.cells[c]);
+			check_nested(d, &los, &row);
 		} else if (made == ROWS_REFUSED) {
 			assert(why.reason.len && why.value.len <= n + 16);
 		}
@@ -92,8 +130,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *p = xmemdup(data, size);
 
-	for (unsigned k = 0; k < 4; k++)
-		one(p, size, &dialects[k & 1], k & 2);
+	for (unsigned k = 0; k < 2 * ARRAY_LEN(dialects); k++)
+		one(p, size, &dialects[k / 2], k & 1);
 	free(p);
 	return 0;
 }
