@@ -53,6 +53,29 @@ static int hex_of(json_t *o, const char *key, void *out, size_t n, struct err *e
 	return 0;
 }
 
+static int held_of(json_t *list, struct job_batch *b, struct err *e)
+{
+	size_t k;
+	json_t *v;
+
+	b->held = xcalloc(json_array_size(list) + 1, sizeof(*b->held));
+	json_array_foreach(list, k, v)
+	{
+		json_int_t first = json_integer_value(json_array_get(v, 0)), last = json_integer_value(json_array_get(v, 1));
+
+		if (json_array_size(v) != 2 || first < 0 || last < first)
+			return wrong(e, "held of a batch");
+		b->held[b->n_held++] = (struct range){(uint64_t)first, (uint64_t)last};
+	}
+	return 0;
+}
+
+/* Only kinds without a ledger need it. */
+static int load_time_of(json_t *params, int64_t *out, struct err *e)
+{
+	return json_object_get(params, "load_time") ? int_of(params, "load_time", 0, INT64_MAX, out, e) : 0;
+}
+
 static int batch_of(json_t *job, json_t *o, struct job_batch *b, struct err *e)
 {
 	struct buf hex = BUF_INIT;
@@ -71,6 +94,8 @@ static int batch_of(json_t *job, json_t *o, struct job_batch *b, struct err *e)
 	if (b->last < b->first || b->records > b->lines)
 		return wrong(e, "first, last, records and lines");
 	b->partition = (uint32_t)partition;
+	if (held_of(json_object_get(o, "held"), b, e))
+		return -1;
 	memcpy(b->id, json_string_value(json_object_get(o, "id")), sizeof(b->id));
 	buf_add_hex(&hex, b->queue_id, sizeof(b->queue_id));
 	memcpy(b->queue_hex, hex.data, sizeof(b->queue_hex));
@@ -158,7 +183,7 @@ int job_parse(json_t *params, const int *fds, size_t n_fds, struct job *out, str
 		err_set(e, ERR_TRANSIENT, "the job names %zu batches and came with %zu files", n, n_fds);
 		goto fail;
 	}
-	if (int_of(params, "load", 0, INT64_MAX, &out->load, e) || int_of(params, "attempt", 0, UINT32_MAX, &attempt, e) ||
+	if (int_of(params, "load", 0, INT64_MAX, &out->load, e) || load_time_of(params, &out->load_time, e) || int_of(params, "attempt", 0, UINT32_MAX, &attempt, e) ||
 		text_of(params, "source", false, &out->source, e) || int_of(params, "source_id", 0, INT64_MAX, &out->source_id, e) ||
 		text_of(params, "schema", true, &out->schema, e) || text_of(params, "table", false, &out->table, e) || keys_of(params, out, e) ||
 		int_of(params, "schema_version", 0, INT64_MAX, &out->schema_version, e) || fields_of(params, out, e))
@@ -180,9 +205,9 @@ int job_parse_discard(json_t *params, struct job *out, struct err *e)
 	*out = (struct job){.n_batches = 1};
 	out->batches = xcalloc(1, sizeof(*out->batches));
 	out->batches[0].fd = -1;
-	if (text_of(params, "source", false, &out->source, e) || int_of(params, "source_id", 0, INT64_MAX, &out->source_id, e) ||
-		text_of(params, "schema", true, &out->schema, e) || text_of(params, "table", false, &out->table, e) ||
-		batch_of(params, json_object_get(params, "batch"), &out->batches[0], e)) {
+	if (load_time_of(params, &out->load_time, e) || text_of(params, "source", false, &out->source, e) ||
+		int_of(params, "source_id", 0, INT64_MAX, &out->source_id, e) || text_of(params, "schema", true, &out->schema, e) ||
+		text_of(params, "table", false, &out->table, e) || batch_of(params, json_object_get(params, "batch"), &out->batches[0], e)) {
 		job_free(out);
 		return -1;
 	}
@@ -191,9 +216,11 @@ int job_parse_discard(json_t *params, struct job *out, struct err *e)
 
 void job_free(struct job *j)
 {
-	for (size_t k = 0; k < j->n_batches; k++)
+	for (size_t k = 0; k < j->n_batches; k++) {
 		if (j->batches[k].fd >= 0)
 			close(j->batches[k].fd);
+		free(j->batches[k].held);
+	}
 	for (size_t k = 0; k < j->n_keys; k++)
 		free(j->keys[k]);
 	for (size_t k = 0; k < j->n_fields; k++)

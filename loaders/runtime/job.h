@@ -13,6 +13,8 @@
 
 #define JOB_BATCH_ID_LEN 33 /* with NUL */
 
+struct range { uint64_t first, last; };
+
 struct job_batch {
 	char id[JOB_BATCH_ID_LEN];
 	unsigned char queue_id[16];
@@ -24,6 +26,8 @@ struct job_batch {
 	int64_t table_version;
 	int64_t cut_at; /* ns since 1970 */
 	int fd;		/* the file; -1 in a discard */
+	struct range *held; /* what earlier loads hold of it; only told to kinds without a ledger (dialect.files) */
+	size_t n_held;
 };
 
 /* Types that a field was seen with, in order of appearance (daemon/state/types.h). A name may be a path (fields.h); then there may be none. */
@@ -32,6 +36,7 @@ struct job_field { char *name; enum seen_type types[SEEN_TYPES]; unsigned n; };
 
 struct job {
 	int64_t load;
+	int64_t load_time; /* ns, whole ms: the same at each attempt, strictly rising per destination; 0: not told */
 	uint32_t attempt;
 	char *source; /* its name */
 	int64_t source_id;

@@ -32,6 +32,9 @@ struct dialect {
 	const char *suffix_array;	/* "ar"; NULL: as COL_JSON's */
 	const char *const *reserved;	/* suffixes that a sender's name may not have ("bi", "it", ...), NULL at the end */
 	enum nesting nesting;
+	bool files;			/* rows become files that are never changed: no table is described or made, keys replace nothing, and the ledger is the
+					 * daemon's: what earlier loads hold comes with the job (job_batch.held, also with keys), and a load that is there already
+					 * is ledger_row.uncounted. describe, change, subtables are not called */
 	bool rename_first;		/* the first type's column gets a suffix, too, when a second type comes */
 	size_t column_max, table_max;	/* bytes of a name, room for __xx already taken off; 0: no limit */
 	unsigned columns_max;		/* per table; 0: no limit */

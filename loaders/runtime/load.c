@@ -66,6 +66,11 @@ static bool has_records(const struct job *j)
 	return false;
 }
 
+static bool files(const struct load *ld)
+{
+	return ld->l->ops->dialect(ld->l->self)->files;
+}
+
 static bool is_known(const struct load *ld, const struct dialect *d, const char *table)
 {
 	for (size_t k = 0; k < ld->los.n; k++)
@@ -152,7 +157,7 @@ static int tables_ready(struct load *ld, struct err *e)
 	if (ld->l->ops->prepare(ld->l->self, ld->j, e) || make_layouts(ld, e))
 		return -1;
 	for (size_t k = 0; k < ld->los.n; k++)
-		if (table_ready(ld, k, e))
+		if (!files(ld) && table_ready(ld, k, e))
 			return -1;
 	return 0;
 }
@@ -181,7 +186,7 @@ static int read_ledger(struct load *ld, size_t *todo, struct err *e)
 			continue;
 		b->row = (struct ledger_row){.attempt = ld->j->attempt};
 		(*todo)++;
-		if (!ld->j->n_keys && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
+		if ((!ld->j->n_keys || files(ld)) && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
 			return -1;
 	}
 	return 0;
@@ -197,7 +202,7 @@ static bool in_range(const struct load *ld, size_t at, uint64_t offset)
 		if (offset >= b->ranges.r[k].first && offset <= b->ranges.r[k].last)
 			return true;
 	/* or by one that comes before it in this very load */
-	for (size_t k = 0; k < at && !ld->j->n_keys; k++) {
+	for (size_t k = 0; k < at && (!ld->j->n_keys || files(ld)); k++) {
 		const struct job_batch *o = &ld->j->batches[k];
 
 		if (o->partition == jb->partition && offset >= o->first && offset <= o->last && memcmp(o->queue_id, jb->queue_id, sizeof(o->queue_id)) == 0)
@@ -502,6 +507,11 @@ static int run(struct load *ld, struct err *e)
 	return 0;
 }
 
+static json_t *figure(const struct ledger_row *r, uint64_t n)
+{
+	return r->uncounted ? json_null() : json_integer((json_int_t)n);
+}
+
 static json_t *answer(const struct load *ld)
 {
 	json_t *list = json_array();
@@ -509,8 +519,8 @@ static json_t *answer(const struct load *ld)
 	for (size_t k = 0; k < ld->j->n_batches; k++) {
 		const struct ledger_row *r = &ld->batches[k].row;
 
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:b}", "id", ld->j->batches[k].id, "rows", (json_int_t)r->rows, "rejected",
-			(json_int_t)r->rejected, "attempt", (json_int_t)r->attempt, "already", ld->batches[k].already));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:I, s:b}", "id", ld->j->batches[k].id, "rows", figure(r, r->rows), "rejected",
+			figure(r, r->rejected), "attempt", (json_int_t)r->attempt, "already", ld->batches[k].already));
 	}
 	return json_pack("{s:o}", "batches", list);
 }
@@ -583,6 +593,6 @@ json_t *load_discard(struct loader *l, struct job *j, struct err *e)
 		l->ops->rollback(l->self);
 		return NULL;
 	}
-	return json_pack("{s:b, s:I, s:I, s:I}", "was_loaded", was_loaded, "rows", (json_int_t)row.rows, "rejected", (json_int_t)row.rejected, "attempt",
+	return json_pack("{s:b, s:o, s:o, s:I}", "was_loaded", was_loaded, "rows", figure(&row, row.rows), "rejected", figure(&row, row.rejected), "attempt",
 		(json_int_t)row.attempt);
 }

@@ -43,8 +43,7 @@ struct table_desc {
 void table_desc_free(struct table_desc *d);
 
 /* Rows of _stitch_ledger; the rest of a row comes from the job and its batch. */
-struct ledger_row { uint64_t rows, rejected; uint32_t attempt; bool discarded; };
-struct range { uint64_t first, last; };
+struct ledger_row { uint64_t rows, rejected; uint32_t attempt; bool discarded; bool uncounted; /* rows and rejected are not known here: the daemon counts */ };
 struct ranges { struct range *r; size_t n, cap; };
 void ranges_add(struct ranges *r, uint64_t first, uint64_t last);
 struct names { char **s; size_t n, cap; };

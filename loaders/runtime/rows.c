@@ -614,6 +614,7 @@ enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const s
 	out->version = at->batch->table_version;
 	out->table = 0;
 	out->cells = r->cells[0];
+	out->data = rec->data;
 	clear_row(r, 0);
 	r->now++;
 	r->n_later = r->n_root = 0;

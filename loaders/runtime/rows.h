@@ -26,6 +26,7 @@ struct row {
 	const struct cell *cells; /* as many as that layout has columns */
 	uint64_t ordinal;	  /* number of the record in this run of the load, from 0, the same for its child rows; see loader_refuse() */
 	int64_t version, sequence;
+	struct str data;	  /* the record itself (table 0 only): its JSON object as it was sent */
 };
 
 /* Where a record stands. */
