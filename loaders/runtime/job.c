@@ -189,6 +189,7 @@ int job_parse(json_t *params, const int *fds, size_t n_fds, struct job *out, str
 		int_of(params, "schema_version", 0, INT64_MAX, &out->schema_version, e) || fields_of(params, out, e))
 		goto fail;
 	out->attempt = (uint32_t)attempt;
+	out->dry_run = json_is_true(json_object_get(params, "dry_run"));
 	json_array_foreach(list, k, v)
 	{
 		if (batch_of(params, v, &out->batches[k], e))

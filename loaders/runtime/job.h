@@ -44,6 +44,7 @@ struct job {
 	char **keys;
 	size_t n_keys;
 	int64_t schema_version;
+	bool dry_run; /* say what would be done, and do nothing */
 	struct job_field *fields;
 	size_t n_fields;
 	struct job_batch *batches;
