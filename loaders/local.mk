@@ -16,6 +16,7 @@ libloader_a_SOURCES = \
 	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)
 include loaders/postgres/local.mk
+include loaders/redshift/local.mk
 
 pkglibexec_PROGRAMS += stitch-load-sqlite
 stitch_load_sqlite_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)

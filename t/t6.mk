@@ -20,3 +20,6 @@ EXTRA_DIST += t/lib/loader-contract.sh t/lib/pg-proxy.py
 check_PROGRAMS += t/unit/6004-record.tap
 t_unit_6004_record_tap_SOURCES = t/unit/6004-record.c
 t_unit_6004_record_tap_LDADD = $(LOADER_TEST_LIBS)
+check_PROGRAMS += t/unit/6020-redshift.tap
+t_unit_6020_redshift_tap_SOURCES = t/unit/6020-redshift.c
+t_unit_6020_redshift_tap_LDADD = libtap.a libredshift.a libpostgres.a $(SHARED_LIBS) $(PQ_LIBS)

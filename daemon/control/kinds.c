@@ -17,14 +17,17 @@ struct setting {
 
 struct kind {
 	const char *name;
-	struct setting settings[12];
+	struct setting settings[20];
 };
 
 static const struct kind destinations[] = {
 	{"sqlite", {{"path", MUST}}},
 	{"postgres", {{"host", 0}, {"port", 0}, {"user", 0}, {"password", SECRET}, {"dbname", MUST}, {"sslmode", 0}, {"numbers", 0}}},
+	{"redshift", {{"host", MUST}, {"port", 0}, {"user", 0}, {"password", SECRET}, {"dbname", MUST}, {"sslmode", 0}, {"numbers", 0}, {"s3_bucket", MUST},
+			     {"s3_region", 0}, {"s3_endpoint", 0}, {"s3_prefix", 0}, {"s3_access_key", MUST}, {"s3_secret_key", MUST | SECRET},
+			     {"s3_session_token", SECRET}, {"s3_iam_role", 0}}},
 };
-static const char *const destinations_to_come[] = {"redshift", "snowflake", "bigquery", "s3"};
+static const char *const destinations_to_come[] = {"snowflake", "bigquery", "s3"};
 
 static const struct kind sources[] = {
 	{"import", {{"when_paused", 0}, {"rate_limit", 0}}},
@@ -32,6 +35,14 @@ static const struct kind sources[] = {
 			    {"form", 0}, {"when_paused", 0}, {"rate_limit", 0}}},
 };
 static const char *const sources_to_come[] = {"singer", "file", "postgres", "http"};
+
+/* "a, b, c" of the kinds of destinations. */
+static const char *destination_names(struct buf *out)
+{
+	for (size_t k = 0; k < ARRAY_LEN(destinations); k++)
+		buf_addf(out, "%s%s", k ? ", " : "", destinations[k].name);
+	return buf_cstr(out);
+}
 
 static const struct kind *find(const struct kind *list, size_t n, const char *name)
 {
@@ -138,11 +149,19 @@ int kind_check_destination(const char *kind, json_t *settings, bool whole, struc
 	const struct kind *k = kind_of(kind, false);
 	const char *path = json_string_value(json_object_get(settings, "path"));
 
-	for (size_t i = 0; !k && i < ARRAY_LEN(destinations_to_come); i++)
-		if (strcmp(kind, destinations_to_come[i]) == 0)
-			return err_set(e, ERR_INVALID, "this build has no loader for %s (it has sqlite, postgres)", kind);
-	if (!k)
-		return err_set(e, ERR_INVALID, "there is no kind of destination \"%s\" (sqlite, postgres)", kind);
+	if (!k) {
+		struct buf names = BUF_INIT;
+		bool to_come = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(destinations_to_come); i++)
+			to_come |= strcmp(kind, destinations_to_come[i]) == 0;
+		if (to_come)
+			err_set(e, ERR_INVALID, "this build has no loader for %s (it has %s)", kind, destination_names(&names));
+		else
+			err_set(e, ERR_INVALID, "there is no kind of destination \"%s\" (%s)", kind, destination_names(&names));
+		buf_free(&names);
+		return -1;
+	}
 	if (check(k, "destination", settings, whole, e) || dest_rules_check(settings, e))
 		return -1;
 	if (path && *path && *path != '/')

@@ -136,15 +136,7 @@ int pg_sample(void *self, const char *schema, const char *table, unsigned max, j
 			err_set(e, ERR_NOT_FOUND, "there is no table %s.%s in this destination yet", real, name);
 		goto out;
 	}
-	for (int c = 0; c < PQnfields(r); c++)
-		json_array_append_new(columns, json_string(PQfname(r, c)));
-	for (int k = 0; k < PQntuples(r); k++) {
-		json_t *row = json_array();
-
-		for (int c = 0; c < PQnfields(r); c++)
-			json_array_append_new(row, PQgetisnull(r, k, c) ? json_null() : json_stringn(PQgetvalue(r, k, c), (size_t)PQgetlength(r, k, c)));
-		json_array_append_new(rows, row);
-	}
+	pg_add_rows(r, columns, rows);
 	rc = 0;
 out:
 	PQclear(r);

@@ -421,6 +421,19 @@ int64_t pg_touched(const PGresult *r)
 	return str_to_i64(str_c(PQcmdTuples((PGresult *)(uintptr_t)r)), &n) ? 0 : n;
 }
 
+void pg_add_rows(const PGresult *r, json_t *columns, json_t *rows)
+{
+	for (int c = 0; c < PQnfields(r); c++)
+		json_array_append_new(columns, json_string(PQfname(r, c)));
+	for (int k = 0; k < PQntuples(r); k++) {
+		json_t *row = json_array();
+
+		for (int c = 0; c < PQnfields(r); c++)
+			json_array_append_new(row, PQgetisnull(r, k, c) ? json_null() : json_stringn(PQgetvalue(r, k, c), (size_t)PQgetlength(r, k, c)));
+		json_array_append_new(rows, row);
+	}
+}
+
 int pg_copy_start(struct pg *p, const char *sql, struct err *e)
 {
 	PGresult *r;

@@ -59,6 +59,9 @@ int pg_execf(struct pg *p, struct err *e, const char *fmt, ...) PRINTF(3, 4) MUS
 /* Rows that a statement touched (PQcmdTuples), from pg_query's result. */
 int64_t pg_touched(const PGresult *r);
 
+/* Names of r's columns to columns, one array of text or null per row to rows (loader.h's sample). */
+void pg_add_rows(const PGresult *r, json_t *columns, json_t *rows);
+
 int pg_copy_start(struct pg *p, const char *sql, struct err *e) MUST_CHECK;
 int pg_copy_send(struct pg *p, const struct buf *data, struct err *e) MUST_CHECK;
 /* abort: text for the server's log, NULL to finish. -1 with the server's complaint; after an abort 0 when the server has taken it. */

@@ -255,6 +255,20 @@ start_s3() {
 	S3_DATA=$T/env/s3-run/main/data/$S3_BUCKET
 }
 s3_server() { STITCH_ENV_DIR=$T/env STITCH_S3_PORT=$S3_PORT "$STITCH_SHARED/env/s3-server" "$@"; }
+# The stand-in for Redshift in front of a PostgreSQL and an S3 server of the test's own: all that those two set, and RS_PORT and RS_SETTINGS (a destination's, as JSON). What
+# psql says of PGPORT is the truth behind it. Its COPY reads from RS_S3 where that is set (something between it and S3_ENDPOINT).
+start_redshift() {
+	start_postgres
+	start_s3
+	STITCH_S3_ENDPOINT=${RS_S3:-$S3_ENDPOINT} STITCH_S3_REGION=$S3_REGION STITCH_S3_KEY=$AWS_ACCESS_KEY_ID STITCH_S3_SECRET=$AWS_SECRET_ACCESS_KEY \
+		python3 "$STITCH_SHARED/env/redshift-double" serve --port 0 >"$T/redshift.out" 2>&1 7>&- 8>&- &
+	track $!
+	wait_for 30 'grep -q "^redshift-double on" "$T/redshift.out"' || bail "the stand-in for Redshift does not start: $(tail -n 3 "$T/redshift.out")"
+	RS_PORT=$(sed -n 's/^redshift-double on .*://p' "$T/redshift.out")
+	export RS_PORT
+	RS_SETTINGS=$(jq -nc '{host: env.PGHOST, port: env.RS_PORT, user: env.PGUSER, password: env.PGPASSWORD, dbname: env.PGDATABASE, sslmode: "disable", s3_endpoint: env.S3_ENDPOINT,
+		s3_bucket: env.S3_BUCKET, s3_region: env.S3_REGION, s3_access_key: env.AWS_ACCESS_KEY_ID, s3_secret_key: env.AWS_SECRET_ACCESS_KEY}')
+}
 stop_postgres() { STITCH_ENV_DIR=$T/env "$STITCH_SHARED/env/postgres-server" stop >/dev/null 2>&1; }
 pg() { psql -XAtq -v ON_ERROR_STOP=1 -c "$1"; } # SQL
 # SOURCE [DESTINATION]: as sqlite_chain, into Postgres
