@@ -6,9 +6,6 @@
 #   ts COL    SQL: the timestamp as text YYYY-MM-DD HH:MM:SS.ffffff
 #   TRUE FALSE  how q shows them
 #   COLLIDES  a field's name that is the same column as "a" here (A, if not set)
-#   NESTING   flatten, text, keep or record (text, if not set)
-#   RENAMES   not empty: the first type's column gets its suffix, too; INTEGER: that of integers (it, if not set)
-#   rows_of TABLE COLUMNS   prints rows of a table, sorted as text by LC_ALL=C sort, values separated by |, NULL as empty text (by q, if not given before)
 # and calls loader_contract. Each call of drive is a loader process of its own; what it prints is kept in $out.
 
 drive() {
@@ -94,7 +91,7 @@ entry 1
 rec 1 {"id":-9223372036854775808,"n":123456789012345678901234567890.123456789,"s":"","b":true,"at":"2024-02-29T23:30:00+02:00","day":"2024-02-29"}
 rec 2 {"id":9223372036854775807,"n":0.1,"s":"Gr\u00fc\u00dfe \"\\ \u00e4\n\ud83d\ude00","b":false,"at":"2024-02-29 12:00:00.1234567Z","big":98765432109876543210987654321}
 rec 3 {"id":0,"n":-1e3,"s":null,"nothing":null,"at":null}
-rec 4 {"id":5,"n":0.30000000000000004,"s":"tab\there"}
+rec 4 {"id":5,"n":0.30000000000000004,"s":"tab\there","o":{"a":[1,2]},"l":[]}
 end
 load v1
 END
@@ -110,6 +107,7 @@ END
 	is "booleans" $'-9223372036854775808|'"$TRUE"$'\n9223372036854775807|'"$FALSE" "$(q "SELECT id, b FROM $(tab vals) WHERE b IS NOT NULL ORDER BY id")"
 	is "times are UTC" $'2024-02-29 21:30:00.000000\n2024-02-29 12:00:00.123456' "$(q "SELECT $(ts at) FROM $(tab vals) WHERE at IS NOT NULL ORDER BY id")"
 	is "a date" '2024-02-29' "$(q "SELECT $(ts day) FROM $(tab vals) WHERE day IS NOT NULL" | cut -d' ' -f1)"
+	is "nested values are JSON text" '{"a":[1,2]}|[]' "$(q "SELECT o, l FROM $(tab vals) WHERE id = 5" | tr -d ' ')"
 	is "our columns" '1|0|2023-11-14 22:13:20.000000|2023-11-14 22:13:20.000000' \
 		"$(q "SELECT _sdc_sequence, _sdc_table_version, $(ts _sdc_received_at), $(ts _sdc_batched_at) FROM $(tab vals) WHERE _sdc_sequence = 1")"
 	drive <<'END'
@@ -545,9 +543,6 @@ END
 	like "and so does the end of fd 3" 'ended status 0' "$out"
 }
 
-# shellcheck source=/dev/null
-. "$top/t/lib/loader-nested.sh"
-
 loader_contract() {
 	need jq
 	need_built t/lib/loader-driver
@@ -560,12 +555,6 @@ loader_contract() {
 	contract_corrupt
 	contract_versions
 	contract_tables
-	case ${NESTING:-text} in
-	flatten) contract_nested_flat ;;
-	keep) contract_nested_kept ;;
-	esac
-	contract_big
-	contract_dry
 	contract_kills
 	is "no loader ended with a complaint" 0 "$(grep -c 'ended status [1-9]' "$T/said")"
 }
