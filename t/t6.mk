@@ -24,3 +24,6 @@ check_PROGRAMS += t/unit/6020-redshift.tap
 t_unit_6020_redshift_tap_SOURCES = t/unit/6020-redshift.c
 t_unit_6020_redshift_tap_LDADD = libtap.a libredshift.a libpostgres.a $(SHARED_LIBS) $(PQ_LIBS)
 dist_check_SCRIPTS += t/sh/t6010-loader-s3.t
+check_PROGRAMS += t/unit/6005-nested.tap
+t_unit_6005_nested_tap_SOURCES = t/unit/6005-nested.c
+t_unit_6005_nested_tap_LDADD = $(LOADER_TEST_LIBS)

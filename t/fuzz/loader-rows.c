@@ -13,10 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define TEXT(s) ((char[]){s})
 
 static const char *const reserved[] = {"st", NULL};
-static const struct dialect dialects[3] = {
+static const struct dialect dialects[5] = {
 	{.suffix = {"it", "de", "bo", "ti", "st"}, .reserved = reserved, .nul_ok = true},
 	{.suffix = {"bi", "do", "bo", "ti", "st"}, .reserved = reserved, .int_digits = 20, .frac_digits = 5, .strip_special = true, .case_matters = true},
 	{.suffix = {"it", "fl", "bo", "ti", "st", "re"}, .suffix_array = "ar", .reserved = reserved, .nesting = NEST_RECORD, .columns_max = 100},
+	{.suffix = {"it", "de", "bo", "ti", "st"}, .reserved = reserved, .nul_ok = true, .nesting = NEST_FLATTEN},
+	{.suffix = {"it", "de", "bo", "ti", "st", "va"}, .reserved = reserved, .nesting = NEST_KEEP, .rename_first = true},
 };
 static struct job_field fields[] = {
 	{TEXT("k"), {SEEN_INTEGER}, 1},
@@ -39,6 +41,14 @@ static struct job_field nested[] = {
 	{TEXT("o\2\1x"), {SEEN_BIGNUM}, 1},
 	{TEXT("n"), {SEEN_ARRAY}, 1},
 	{TEXT("n\2"), {SEEN_STRING}, 1},
+	{TEXT("l"), {SEEN_ARRAY}, 1},
+	{TEXT("l\2"), {SEEN_OBJECT, SEEN_NUMBER, SEEN_ARRAY}, 3},
+	{TEXT("l\2\1x"), {SEEN_BOOLEAN, SEEN_STRING}, 2},
+	{TEXT("l\2\1e\1"), {SEEN_STRING}, 0},
+	{TEXT("l\2\1l"), {SEEN_ARRAY}, 1},
+	{TEXT("l\2\1l\2"), {SEEN_INTEGER}, 1},
+	{TEXT("l\2\2"), {SEEN_ARRAY, SEEN_STRING}, 2},
+	{TEXT("l\2\2\2"), {SEEN_INTEGER}, 1},
 };
 
 static void check_cell(const struct column *c, const struct cell *v)
@@ -91,16 +101,43 @@ static void check_nested(const struct dialect *d, const struct layouts *los, con
 	}
 }
 
+struct seen { const struct layouts *los; size_t rows; };
+
+static int child(void *arg, const struct row *row, struct err *e)
+{
+	struct seen *seen = arg;
+	const struct layout *lo = &seen->los->t[row->table];
+
+	(void)e;
+	assert(row->table && row->table < seen->los->n && row->ordinal == 3);
+	for (size_t c = 0; c < lo->n; c++)
+		check_cell(&lo->columns[c], &row->cells[c]);
+	for (unsigned k = 0; k < lo->level; k++)
+		assert(row->cells[lo->n_source + k].i >= 0);
+	seen->rows++;
+	return 0;
+}
+
+/* They can be walked again and are the same. */
+static void check_children(struct rows *r, const struct layouts *los, const struct row *row, size_t n)
+{
+	struct seen first = {.los = los}, again = {.los = los};
+
+	if (rows_children(r, row, child, &first, NULL) || rows_children(r, row, child, &again, NULL))
+		abort();
+	assert(first.rows == again.rows && first.rows <= n);
+}
+
 static void one(const char *p, size_t n, const struct dialect *d, bool with_key)
 {
 	char *keys[] = {TEXT("k")};
 	struct job_batch batch = {.table_version = 1};
 	struct job job = {.source = TEXT("s"), .schema = TEXT(""), .table = TEXT("t"), .keys = keys, .n_keys = with_key, .fields = fields, .n_fields = ARRAY_LEN(fields)};
 	struct job records = {.source = TEXT("s"), .schema = TEXT(""), .table = TEXT("t"), .keys = keys, .n_keys = with_key, .fields = nested, .n_fields = ARRAY_LEN(nested)};
-	const struct job *j = d->nesting == NEST_RECORD ? &records : &job;
+	const struct job *j = d->nesting == NEST_TEXT ? &job : &records;
 	struct frame_record rec = {.sequence = STR("1"), .data = str_mem(p, n)};
 	struct place at = {.batch = &batch};
-	struct row row = {.ordinal = 0};
+	struct row row = {.ordinal = 3};
 	struct refusal why = {.reason = BUF_INIT};
 	struct layouts los;
 	struct rows *r;
@@ -116,7 +153,9 @@ static void one(const char *p, size_t n, const struct dialect *d, bool with_key)
 			assert(jscan_valid(p, n, 0, NULL, NULL) || n == 0 || memchr(p, '}', n));
 			for (size_t c = 0; c < los.t[0].n; c++)
 				check_cell(&los.t[0].columns[c], &row.cells[c]);
-			check_nested(d, &los, &row);
+			if (d->nesting == NEST_RECORD)
+				check_nested(d, &los, &row);
+			check_children(r, &los, &row, n);
 		} else if (made == ROWS_REFUSED) {
 			assert(why.reason.len && why.value.len <= n + 16);
 		}
