@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libloader.a
 libloader_a_SOURCES = \
 	loaders/net/jwt.c loaders/net/jwt.h \
+	loaders/runtime/dry.c loaders/runtime/dry.h \
 	loaders/runtime/fields.c loaders/runtime/fields.h \
 	loaders/runtime/job.c loaders/runtime/job.h \
 	loaders/runtime/layout.c loaders/runtime/layout.h \
@@ -16,7 +17,6 @@ libloader_a_SOURCES = \
 	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)
 include loaders/postgres/local.mk
-include loaders/s3/local.mk
 include loaders/redshift/local.mk
 
 pkglibexec_PROGRAMS += stitch-load-sqlite

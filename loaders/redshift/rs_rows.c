@@ -125,6 +125,10 @@ static const char *put_number(const struct redshift *r, struct rs_need *n, struc
 		d = strtod(copy, NULL);
 		free(copy);
 	}
+	if (fabs(d) < DOUBLE_MIN) {
+		buf_addc(b, '0');
+		return NULL;
+	}
 	if (r->numbers == NUMBERS_AUTO && type_of(n) == RS_DOUBLE && !is_double(number, d) && fits_decimal(number)) {
 		if (n->is->pinned)
 			return PINNED;
@@ -134,10 +138,7 @@ static const char *put_number(const struct redshift *r, struct rs_need *n, struc
 	}
 	if (isinf(d))
 		return "number out of range";
-	if (fabs(d) < DOUBLE_MIN)
-		buf_addc(b, '0');
-	else
-		buf_addstr(b, number);
+	buf_addstr(b, number);
 	return NULL;
 }
 

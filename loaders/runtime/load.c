@@ -8,6 +8,7 @@
  */
 #include "loaders/runtime/load.h"
 
+#include "loaders/runtime/dry.h"
 #include "loaders/runtime/plan.h"
 #include "loaders/runtime/rejects.h"
 
@@ -32,6 +33,8 @@ struct load {
 	size_t n_descs;
 	struct rows *rows;
 	struct rejects rejects;
+	struct dry dry;
+	bool puts; /* rows go to the destination */
 	struct batch_state *batches;
 	bool with_extracted, again, child_refused;
 	bool in_transaction;
@@ -55,6 +58,8 @@ static void forget_tables(struct load *ld)
 static int describe(struct load *ld, size_t at, struct err *e)
 {
 	table_desc_free(&ld->descs[at]);
+	if (ld->dry.nothing)
+		return 0;
 	return ld->l->ops->describe(ld->l->self, ld->j, ld->los.t[at].table, &ld->descs[at], e);
 }
 
@@ -85,7 +90,7 @@ static int find_bare(struct load *ld, const struct dialect *d, struct err *e)
 	struct names names = {.n = 0};
 	int rc = 0;
 
-	if (d->nesting == NEST_FLATTEN && ld->l->ops->subtables)
+	if (d->nesting == NEST_FLATTEN && ld->l->ops->subtables && !ld->dry.nothing)
 		rc = ld->l->ops->subtables(ld->l->self, ld->j, ld->los.t[0].table, &names, e);
 	for (size_t k = 0; k < names.n; k++) {
 		if (!rc && !is_known(ld, d, names.s[k]))
@@ -127,7 +132,9 @@ static int change_table(struct load *ld, size_t at, bool *changed, struct err *e
 	*changed = false;
 	if (describe(ld, at, e) || plan_make(ld->j, ops->dialect(ld->l->self), lo, &ld->descs[at], &p, e))
 		return -1;
-	for (size_t k = 0; k < p.n && !rc; k++) {
+	for (size_t k = 0; k < p.n && ld->dry.on; k++)
+		dry_step(&ld->dry, ld->l, ld->j, lo, &p.steps[k]);
+	for (size_t k = 0; k < p.n && !rc && !ld->dry.on; k++) {
 		loader_tick(ld->l, "changing the table");
 		rc = ops->change(ld->l->self, ld->j, lo, &p.steps[k], e);
 		*changed = true;
@@ -147,18 +154,27 @@ static int table_ready(struct load *ld, size_t at, struct err *e)
 		rc = change_table(ld, at, &changed, e);
 	if (!rc && changed)
 		rc = describe(ld, at, e);
-	if (!rc && lo->has_table && !lo->bare && !ld->descs[at].exists)
+	if (!rc && lo->has_table && !lo->bare && !ld->dry.on && !ld->descs[at].exists)
 		return err_set(e, ERR_TRANSIENT, "the table %s was dropped at this moment", lo->table);
 	return rc;
 }
 
 static int tables_ready(struct load *ld, struct err *e)
 {
-	if (ld->l->ops->prepare(ld->l->self, ld->j, e) || make_layouts(ld, e))
+	int rc = ld->l->ops->prepare(ld->l->self, ld->j, e);
+
+	if (rc < 0)
+		return -1;
+	ld->dry.nothing = rc > 0;
+	if (make_layouts(ld, e))
 		return -1;
 	for (size_t k = 0; k < ld->los.n; k++)
 		if (!files(ld) && table_ready(ld, k, e))
 			return -1;
+	ld->puts = ld->los.t[0].has_table;
+	/* a dry run puts rows only to learn what becomes of them */
+	if (ld->dry.on && (files(ld) || !ld->l->ops->tally || json_array_size(ld->dry.ddl)))
+		ld->puts = false;
 	return 0;
 }
 
@@ -177,7 +193,7 @@ static int read_ledger(struct load *ld, size_t *todo, struct err *e)
 		b->ranges.n = 0;
 		b->first_ordinal = ordinal;
 		ordinal += ld->j->batches[k].records;
-		rc = ops->ledger_get(ld->l->self, ld->j, &ld->j->batches[k], &b->row, e);
+		rc = ld->dry.nothing ? 0 : ops->ledger_get(ld->l->self, ld->j, &ld->j->batches[k], &b->row, e);
 		if (rc < 0)
 			return -1;
 		b->was_discarded = rc && b->row.discarded;
@@ -186,7 +202,7 @@ static int read_ledger(struct load *ld, size_t *todo, struct err *e)
 			continue;
 		b->row = (struct ledger_row){.attempt = ld->j->attempt};
 		(*todo)++;
-		if ((!ld->j->n_keys || files(ld)) && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
+		if ((!ld->j->n_keys || files(ld)) && !ld->dry.nothing && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
 			return -1;
 	}
 	return 0;
@@ -320,7 +336,7 @@ static int put(struct load *ld, size_t at, uint64_t record, const struct row *ro
 	size_t known = ld->l->n_refused;
 	struct refusal why = {.reason = BUF_INIT};
 
-	if (!ld->los.t[0].has_table)
+	if (!ld->puts)
 		return 0;
 	if (ld->l->ops->put(ld->l->self, row, e) == 0)
 		return put_children(ld, row, e);
@@ -354,8 +370,10 @@ static int one_record(struct load *ld, size_t at, uint64_t record, const struct 
 	struct row row = {.ordinal = b->first_ordinal + record};
 	const struct refused *refused;
 
-	if (ld->skip)
+	if (ld->skip) {
+		ld->dry.passed++;
 		return 0;
+	}
 	switch (rows_make(ld->rows, rec, place, &row, &why, e)) {
 	case ROWS_ROW:
 		refused = refused_before(ld->l, row.ordinal);
@@ -451,14 +469,14 @@ static int read_batches(struct load *ld, struct err *e)
 	int rc = 0;
 
 	ld->rows = rows_new(ld->j, &ld->los, ops->dialect(ld->l->self));
-	if (ld->los.t[0].has_table)
+	if (ld->puts)
 		rc = ops->rows_begin(ld->l->self, ld->j, &ld->los, ld->descs, e);
 	for (size_t k = 0; k < ld->j->n_batches && !rc; k++)
 		if (!ld->batches[k].already)
 			rc = one_batch(ld, k, e);
 	if (!rc && ld->child_refused)
 		rc = err_set(e, ERR_DATA, "child rows were refused");
-	if (!rc && ld->los.t[0].has_table) {
+	if (!rc && ld->puts) {
 		loader_tick(ld->l, "writing the table");
 		rc = ops->rows_end(ld->l->self, e);
 	}
@@ -471,6 +489,10 @@ static int finish(struct load *ld, struct err *e)
 {
 	const struct loader_ops *ops = ld->l->ops;
 
+	if (ld->dry.on) {
+		ld->dry.told = ld->puts || (!ld->los.t[0].has_table && !files(ld));
+		return ld->puts ? ops->tally(ld->l->self, &ld->dry.inserted, &ld->dry.updated, &ld->dry.skipped, e) : 0;
+	}
 	if (ld->activate > ld->active && ops->activate(ld->l->self, ld->j, &ld->los, ld->descs, ld->activate, e))
 		return -1;
 	if (rejects_flush(&ld->rejects, ld->l, e) || rejects_store(&ld->rejects, ld->l, ld->j, e))
@@ -490,20 +512,23 @@ static int run(struct load *ld, struct err *e)
 	ld->activate = 0;
 	ld->bad = SIZE_MAX;
 	ld->l->rows = ld->l->bytes = 0;
+	ld->active = 0;
 	rejects_again(&ld->rejects);
+	dry_again(&ld->dry);
 	/* the rows' layouts are made anew */
 	rows_free(ld->rows);
 	ld->rows = NULL;
 	if (tables_ready(ld, e))
 		return -1;
-	ld->in_transaction = true;
-	if (ld->l->ops->begin(ld->l->self, ld->j, &ld->active, e) || read_ledger(ld, &todo, e))
+	ld->in_transaction = !ld->dry.nothing;
+	if ((ld->in_transaction && ld->l->ops->begin(ld->l->self, ld->j, &ld->active, e)) || read_ledger(ld, &todo, e))
 		return -1;
+	ld->dry.told = true;
 	if (!todo)
 		return 0; /* rolled back: there is nothing to write */
 	if (read_batches(ld, e) || finish(ld, e))
 		return -1;
-	ld->in_transaction = false;
+	ld->in_transaction = ld->dry.on && !ld->dry.nothing; /* to be rolled back */
 	return 0;
 }
 
@@ -522,7 +547,10 @@ static json_t *answer(const struct load *ld)
 		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:I, s:b}", "id", ld->j->batches[k].id, "rows", figure(r, r->rows), "rejected",
 			figure(r, r->rejected), "attempt", (json_int_t)r->attempt, "already", ld->batches[k].already));
 	}
-	return json_pack("{s:o}", "batches", list);
+	list = json_pack("{s:o}", "batches", list);
+	if (ld->dry.on)
+		dry_answer(&ld->dry, &ld->rejects, list);
+	return list;
 }
 
 static void load_free(struct load *ld)
@@ -533,6 +561,7 @@ static void load_free(struct load *ld)
 	rows_free(ld->rows);
 	forget_tables(ld);
 	rejects_free(&ld->rejects);
+	dry_free(&ld->dry);
 	for (size_t k = 0; k < ld->l->n_refused; k++) {
 		free(ld->l->refused[k].column);
 		free(ld->l->refused[k].reason);
@@ -546,6 +575,7 @@ json_t *load_run(struct loader *l, struct job *j, size_t *bad, struct err *e)
 	json_t *result = NULL;
 	int rc = -1;
 
+	ld.dry.on = ld.rejects.dry = j->dry_run;
 	l->load = j->load;
 	for (unsigned k = 0; k < RUNS_MAX && rc; k++) {
 		rc = run(&ld, e);

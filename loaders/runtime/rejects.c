@@ -15,6 +15,8 @@
 #define KEEP_MAX (32u << 20)
 #define KEEP_CUT 256
 #define VALUE_MAX 1000
+#define DRY_RECORDS 20
+#define DRY_RAW (16u << 10)
 
 static int by_number(const void *a, const void *b)
 {
@@ -79,6 +81,11 @@ static void write_piece(struct rejects *r, const char *batch, uint64_t record, c
 int rejects_add(struct rejects *r, struct loader *l, const struct job *j, size_t batch, uint64_t record, uint64_t ordinal, const struct refusal *why, struct str raw,
 	struct err *e)
 {
+	if (r->dry) {
+		if (r->in_piece < DRY_RECORDS)
+			write_piece(r, j->batches[batch].id, record, why, cut(raw, DRY_RAW));
+		return 0;
+	}
 	keep(r, batch, record, buf_str(&why->reason), raw);
 	if (was_sent(r, ordinal))
 		return 0;
@@ -93,12 +100,25 @@ int rejects_add(struct rejects *r, struct loader *l, const struct job *j, size_t
 	return rejects_flush(r, l, e);
 }
 
+json_t *rejects_first(const struct rejects *r)
+{
+	struct buf text = BUF_INIT;
+	json_t *list;
+
+	buf_addc(&text, '[');
+	buf_addstr(&text, buf_str(&r->piece));
+	buf_addc(&text, ']');
+	list = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+	buf_free(&text);
+	return list ? list : json_array();
+}
+
 int rejects_flush(struct rejects *r, struct loader *l, struct err *e)
 {
 	struct buf params = BUF_INIT;
 	int rc;
 
-	if (!r->in_piece)
+	if (!r->in_piece || r->dry)
 		return 0;
 	buf_addf(&params, "{\"load\":%" PRId64 ",\"rejects\":[", l->load);
 	buf_addstr(&params, buf_str(&r->piece));
@@ -131,6 +151,10 @@ void rejects_again(struct rejects *r)
 	}
 	r->n = 0;
 	r->bytes = 0;
+	if (r->dry) {
+		buf_truncate(&r->piece, 0);
+		r->in_piece = 0;
+	}
 	if (r->n_sent)
 		qsort(r->sent, r->n_sent, sizeof(*r->sent), by_number);
 	r->n_sorted = r->n_sent;

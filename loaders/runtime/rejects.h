@@ -14,7 +14,10 @@ struct rejects {
 	size_t n_sent, cap_sent, n_sorted;
 	struct buf piece;	  /* elements of the next load.reject */
 	size_t in_piece;
+	bool dry;		  /* nobody is told: the first ones stay in piece */
 };
+/* Of a dry run: the first rejected records, as load.reject would have them. */
+json_t *rejects_first(const struct rejects *r) MUST_CHECK;
 
 /* raw: the record's line. */
 int rejects_add(struct rejects *r, struct loader *l, const struct job *j, size_t batch, uint64_t record, uint64_t ordinal, const struct refusal *why, struct str raw,

@@ -29,6 +29,7 @@ static const char *const reserved[] = {"it", "bi", "bo", "ti", "do", "de", "st",
 const struct dialect sqlite_dialect = {
 	.suffix = {[COL_INTEGER] = "it", [COL_NUMBER] = "de", [COL_BOOLEAN] = "bo", [COL_TIME] = "ti", [COL_STRING] = "st"},
 	.reserved = reserved,
+	.nesting = NEST_FLATTEN,
 	.columns_max = 2000,
 	.nul_ok = true,
 };
@@ -49,17 +50,6 @@ void sq_name(struct buf *sql, const char *name)
 char *sq_physical(const char *schema, const char *table)
 {
 	return *schema ? xasprintf("%s__%s", schema, table) : xstrdup(table);
-}
-
-char *sq_table_of(const struct job *j)
-{
-	struct buf name = BUF_INIT;
-	char *physical;
-
-	dialect_name(&sqlite_dialect, str_c(j->table), &name);
-	physical = sq_physical(j->schema, buf_cstr(&name));
-	buf_free(&name);
-	return physical;
 }
 
 static enum err_code code_of(struct sqlite *s, int rc)
@@ -166,10 +156,9 @@ static void sq_close(void *self)
 {
 	struct sqlite *s = self;
 
-	sqlite3_finalize(s->put);
+	sq_rows_drop(s);
 	sqlite3_close_v2(s->db);
 	buf_free(&s->numbers);
-	free(s->times);
 	free(s->path);
 	free(s);
 }
@@ -371,28 +360,35 @@ static int sq_ledger_put(void *self, const struct job *j, const struct job_batch
 	return sq_run(s, st, "ledger", e);
 }
 
+static int delete_below(struct sqlite *s, const char *table, int64_t version, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	sqlite3_stmt *st;
+
+	buf_adds(&sql, "DELETE FROM ");
+	sq_name(&sql, table);
+	buf_adds(&sql, " WHERE coalesce(\"_sdc_table_version\", 0) < ?1");
+	st = sq_prepare(s, buf_cstr(&sql), "activating a table version", e);
+	buf_free(&sql);
+	if (!st)
+		return -1;
+	(void)sqlite3_bind_int64(st, 1, version);
+	return sq_run(s, st, "activating a table version", e);
+}
+
 static int sq_activate(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, int64_t version, struct err *e)
 {
 	struct sqlite *s = self;
-	struct buf sql = BUF_INIT;
-	char *table = sq_table_of(j);
-	sqlite3_stmt *st = NULL;
+	sqlite3_stmt *st;
 	int rc = 0;
 
-	(void)los;
-	if (descs[0].exists) {
-		buf_adds(&sql, "DELETE FROM ");
-		sq_name(&sql, table);
-		buf_adds(&sql, " WHERE coalesce(\"_sdc_table_version\", 0) < ?1");
-		st = sq_prepare(s, buf_cstr(&sql), "activating a table version", e);
-		rc = st ? 0 : -1;
-		if (st) {
-			(void)sqlite3_bind_int64(st, 1, version);
-			rc = sq_run(s, st, "activating a table version", e);
-		}
+	for (size_t k = 0; k < los->n && !rc; k++) {
+		char *table = sq_physical(j->schema, los->t[k].table);
+
+		if (descs[k].exists)
+			rc = delete_below(s, table, version, e);
+		free(table);
 	}
-	buf_free(&sql);
-	free(table);
 	if (rc)
 		return -1;
 	st = about(s, j, "INSERT INTO ", "_stitch_table",
@@ -427,8 +423,7 @@ static void sq_rollback(void *self)
 {
 	struct sqlite *s = self;
 
-	sqlite3_finalize(s->put);
-	s->put = NULL;
+	sq_rows_drop(s);
 	if (!sqlite3_get_autocommit(s->db) && sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
 		s->broken = true;
 }
@@ -443,7 +438,9 @@ static const struct loader_ops ops = {
 	.sample = sq_sample,
 	.prepare = sq_prepare_schema,
 	.describe = sq_describe,
+	.subtables = sq_subtables,
 	.change = sq_change,
+	.ddl = sq_ddl,
 	.begin = sq_begin,
 	.ledger_get = sq_ledger_get,
 	.ledger_ranges = sq_ledger_ranges,
@@ -451,6 +448,7 @@ static const struct loader_ops ops = {
 	.rows_begin = sq_rows_begin,
 	.put = sq_put,
 	.rows_end = sq_rows_end,
+	.tally = sq_tally,
 	.activate = sq_activate,
 	.reject = sq_reject,
 	.commit = sq_commit,

@@ -84,12 +84,14 @@ static json_t *text_of(sqlite3_stmt *st, int k)
 int sq_sample(void *self, const char *schema, const char *table, unsigned max, json_t *columns, json_t *rows, struct err *e)
 {
 	struct sqlite *s = self;
-	struct job j = {.schema = (char *)(uintptr_t)schema, .table = (char *)(uintptr_t)table};
-	char *name = sq_table_of(&j);
 	struct buf sql = BUF_INIT;
+	char *name;
 	sqlite3_stmt *st;
 	int rc = SQLITE_ERROR;
 
+	dialect_name(&sqlite_dialect, str_c(table), &sql);
+	name = sq_physical(schema, buf_cstr(&sql));
+	buf_truncate(&sql, 0);
 	buf_adds(&sql, "SELECT * FROM ");
 	sq_name(&sql, name);
 	buf_addf(&sql, " LIMIT %u", max);

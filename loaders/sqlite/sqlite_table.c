@@ -45,8 +45,9 @@ int sq_prepare_schema(void *self, const struct job *j, struct err *e)
 	struct buf sql = BUF_INIT;
 	char *ledger = sq_physical(j->schema, "_stitch_ledger"), *index = sq_physical(j->schema, "_stitch_ledger__range");
 	int rc = is_there(s, "index", index, e);
+	bool missing = rc == 0 && j->dry_run;
 
-	if (rc == 0) {
+	if (rc == 0 && !missing) {
 		buf_adds(&sql, "BEGIN IMMEDIATE;\n");
 		our_table(&sql, j, "_stitch_table", "table_name TEXT PRIMARY KEY, active_version INTEGER NOT NULL");
 		our_table(&sql, j, "_sdc_rejected", "_sdc_rejected_at TEXT, table_name TEXT, reason TEXT, record TEXT");
@@ -67,7 +68,7 @@ int sq_prepare_schema(void *self, const struct job *j, struct err *e)
 	buf_free(&sql);
 	free(ledger);
 	free(index);
-	return rc < 0 ? -1 : 0;
+	return rc < 0 ? -1 : missing;
 }
 
 /* --- describe --- */
@@ -218,6 +219,34 @@ int sq_describe(void *self, const struct job *j, const char *name, struct table_
 	return rc;
 }
 
+int sq_subtables(void *self, const struct job *j, const char *table, struct names *out, struct err *e)
+{
+	struct sqlite *s = self;
+	char *root = sq_physical(j->schema, table);
+	size_t prefix = strlen(root) - strlen(table);
+	sqlite3_stmt *st = sq_prepare(s,
+		"SELECT o.name FROM \"_stitch_owner\" o WHERE o.source = ?1 AND o.schema = ?2 AND o.table_name = ?3 AND substr(o.name, 1, length(?4)) = ?4"
+		" COLLATE NOCASE AND EXISTS (SELECT 1 FROM pragma_table_info(o.name) WHERE name = '_sdc_level_0_id') ORDER BY o.name",
+		"looking for subtables", e);
+	char *start = xasprintf("%s__", root);
+	int rc = SQLITE_ERROR;
+
+	if (st) {
+		sq_bind_text(st, 1, j->source);
+		sq_bind_text(st, 2, j->schema);
+		sq_bind_text(st, 3, j->table);
+		sq_bind_text(st, 4, start);
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+			names_add(out, (const char *)sqlite3_column_text(st, 0) + prefix);
+		if (rc != SQLITE_DONE)
+			sq_failed(s, "looking for subtables", e);
+		sqlite3_finalize(st);
+	}
+	free(start);
+	free(root);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
 /* --- change --- */
 
 static void add_key_index(struct buf *sql, const char *table, const struct layout *lo)
@@ -250,11 +279,12 @@ static void create_sql(struct buf *sql, const char *table, const struct layout *
 		add_key_index(sql, table, lo);
 }
 
-/* What was loaded into a table that is gone is gone too: its batches may come again. */
-static int void_ledger(struct sqlite *s, const struct job *j, const char *table, struct err *e)
+/* What was loaded into a table that is gone is gone too: its batches may come again, and what is left in its subtables belongs to no row. */
+static int void_ledger(struct sqlite *s, const struct job *j, const struct layout *root, struct err *e)
 {
 	struct buf sql = BUF_INIT;
 	char *ledger = sq_physical(j->schema, "_stitch_ledger");
+	struct names subtables = {.n = 0};
 	sqlite3_stmt *st;
 	int rc = -1;
 
@@ -266,18 +296,36 @@ static int void_ledger(struct sqlite *s, const struct job *j, const char *table,
 		sq_bind_text(st, 1, j->table);
 		rc = sq_run(s, st, "ledger", e);
 	}
-	st = rc ? NULL : sq_prepare(s, "INSERT OR REPLACE INTO \"_stitch_owner\" (name, source, schema, table_name) VALUES (?1, ?2, ?3, ?4)", "owner", e);
-	rc = -1;
-	if (st) {
-		sq_bind_text(st, 1, table);
-		sq_bind_text(st, 2, j->source);
-		sq_bind_text(st, 3, j->schema);
-		sq_bind_text(st, 4, j->table);
-		rc = sq_run(s, st, "owner", e);
+	if (!rc)
+		rc = sq_subtables(s, j, root->table, &subtables, e);
+	for (size_t k = 0; k < subtables.n; k++) {
+		char *table = sq_physical(j->schema, subtables.s[k]);
+
+		buf_truncate(&sql, 0);
+		buf_adds(&sql, "DELETE FROM ");
+		sq_name(&sql, table);
+		if (!rc)
+			rc = sq_exec(s, buf_cstr(&sql), "emptying a subtable", e);
+		free(table);
+		free(subtables.s[k]);
 	}
+	free(subtables.s);
 	buf_free(&sql);
 	free(ledger);
 	return rc;
+}
+
+static int note_owner(struct sqlite *s, const struct job *j, const char *table, struct err *e)
+{
+	sqlite3_stmt *st = sq_prepare(s, "INSERT OR REPLACE INTO \"_stitch_owner\" (name, source, schema, table_name) VALUES (?1, ?2, ?3, ?4)", "owner", e);
+
+	if (!st)
+		return -1;
+	sq_bind_text(st, 1, table);
+	sq_bind_text(st, 2, j->source);
+	sq_bind_text(st, 3, j->schema);
+	sq_bind_text(st, 4, j->table);
+	return sq_run(s, st, "owner", e);
 }
 
 static int create(struct sqlite *s, const struct job *j, const char *table, const struct layout *lo, struct buf *sql, struct err *e)
@@ -289,7 +337,9 @@ static int create(struct sqlite *s, const struct job *j, const char *table, cons
 	create_sql(sql, table, lo);
 	if (sq_exec(s, buf_cstr(sql), "making the table", e))
 		return -1;
-	return void_ledger(s, j, table, e);
+	if (lo->parent == NO_TABLE && void_ledger(s, j, lo, e))
+		return -1;
+	return note_owner(s, j, table, e);
 }
 
 static int has_column(struct sqlite *s, const char *table, const char *column, struct err *e)
@@ -314,23 +364,27 @@ static void alter(struct buf *sql, const char *table)
 	sq_name(sql, table);
 }
 
+static void add_sql(struct buf *sql, const char *table, const struct column *c)
+{
+	alter(sql, table);
+	buf_adds(sql, " ADD COLUMN ");
+	sq_name(sql, c->name);
+	buf_adds(sql, declared[c->type]);
+}
+
 static int add(struct sqlite *s, const char *table, const struct column *c, struct buf *sql, struct err *e)
 {
 	int rc = has_column(s, table, c->name, e);
 
 	if (rc)
 		return rc < 0 ? -1 : 0;
-	alter(sql, table);
-	buf_adds(sql, " ADD COLUMN ");
-	sq_name(sql, c->name);
-	buf_adds(sql, declared[c->type]);
+	add_sql(sql, table, c);
 	return sq_exec(s, buf_cstr(sql), "adding a column", e);
 }
 
-static int widen(struct sqlite *s, const char *table, const struct layout *lo, const struct column *c, struct buf *sql, struct err *e)
+static void widen_sql(struct buf *sql, const char *table, const struct layout *lo, const struct column *c)
 {
 	char *index = key_index(table), *temp = xasprintf("%s__stitch_wide", c->name);
-	int rc;
 
 	if (c->key) {
 		buf_adds(sql, "DROP INDEX IF EXISTS ");
@@ -360,10 +414,22 @@ static int widen(struct sqlite *s, const char *table, const struct layout *lo, c
 	buf_adds(sql, ";\n");
 	if (c->key)
 		add_key_index(sql, table, lo);
-	rc = sq_exec(s, buf_cstr(sql), "widening a column from integers to numbers", e);
 	free(index);
 	free(temp);
-	return rc;
+}
+
+void sq_ddl(void *self, const struct job *j, const struct layout *lo, const struct step *st, struct buf *out)
+{
+	char *table = sq_physical(j->schema, lo->table);
+
+	(void)self;
+	if (st->kind == STEP_CREATE)
+		create_sql(out, table, lo);
+	else if (st->kind == STEP_ADD)
+		add_sql(out, table, st->column);
+	else if (st->kind == STEP_WIDEN)
+		widen_sql(out, table, lo, st->column);
+	free(table);
 }
 
 int sq_change(void *self, const struct job *j, const struct layout *lo, const struct step *st, struct err *e)
@@ -382,7 +448,8 @@ int sq_change(void *self, const struct job *j, const struct layout *lo, const st
 			rc = add(s, table, st->column, &sql, e);
 			break;
 		case STEP_WIDEN:
-			rc = widen(s, table, lo, st->column, &sql, e);
+			widen_sql(&sql, table, lo, st->column);
+			rc = sq_exec(s, buf_cstr(&sql), "widening a column from integers to numbers", e);
 			break;
 		case STEP_RENAME:
 		case STEP_NEST:

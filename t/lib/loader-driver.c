@@ -5,14 +5,15 @@
  *
  *   spawn PROGRAM          start it            open {settings}      loader.open         kill | eof | close SIGKILL, end of fd 3 or loader.close; wait for its end
  *   table NAME [keys,..]   for what follows    source NAME ID       schema NAME ('-': none)                 queue HEX32
- *   declare FIELD type,..  columns of the job; fields that are not declared get the types seen in the records, in order
+ *   declare FIELD type,..  columns of the job; fields that are not declared get the types seen in the records, in order, nested ones by their paths
+ *                          (. before a member, [] for an element: declare a.b[] integer)    shallow     list no nested paths from here on, as older doors
  *   batch NAME [VERSION [PARTITION]]           begins a batch; then
  *   entry OFFSET [NS]      a queue record      rec SEQ {data}       recx SEQ EXTRACTED {data}              activate SEQ
  *   gen N                  N flat records of 10 fields, 100 an entry                                         end   writes the file
  *   load NAME...           load.start = start NAME... and await             hangup      end of file on fd 3, and wait for its end
  *   flip NAME BYTE         damage its file     lie NAME KEY JSON  change its description in the job
  *   kill-after MS          SIGKILL, so long after the next load was asked for (0: never)
- *   load-id N              of the next load (else one more than the last; its load_time is so many ms after a fixed one)
+ *   dry NAME...            load.start as a dry run
  *   attempt N              of the next loads   on-reject answer|kill|fail               discard NAME       sample ROWS   check   call METHOD {params}
  */
 #include "base.h"
@@ -135,29 +136,68 @@ static const char *type_of(const struct jscan *s, enum jscan_token t)
 	}
 }
 
+#define DEPTH_MAX 16
+#define PATHS_MAX 4000
+
+static bool shallow, dry_run;
+static size_t n_paths;
+
+/* The value that begins with token t, at the path in name: its type, and those of what is in it, as the door lists them. false: it has none. */
+static bool see_value(struct jscan *s, enum jscan_token t, struct buf *name, unsigned depth)
+{
+	size_t at = name->len;
+	bool any = false;
+	const char *type = type_of(s, t);
+
+	if (type && (depth == 1 || (depth <= DEPTH_MAX && n_paths < PATHS_MAX))) {
+		n_paths += depth > 1 && !column_named(buf_cstr(name));
+		saw(buf_cstr(name), type);
+	}
+	if (t != JSCAN_OBJECT && t != JSCAN_ARRAY)
+		return type != NULL;
+	if (shallow || depth >= DEPTH_MAX) {
+		if (jscan_skip(s) < 0)
+			die("bad data: %s", s->error);
+		return true;
+	}
+	while ((t = jscan_next(s)) != JSCAN_OBJECT_END && t != JSCAN_ARRAY_END) {
+		if (t < 0)
+			die("bad data: %s", s->error);
+		buf_addc(name, t == JSCAN_KEY ? '\1' : '\2');
+		if (t == JSCAN_KEY) {
+			jscan_unescape(s->tok, name);
+			t = jscan_next(s);
+		}
+		any |= see_value(s, t, name, depth + 1);
+		buf_truncate(name, at);
+	}
+	if (any)
+		return true;
+	buf_addc(name, t == JSCAN_OBJECT_END ? '\1' : '\2');
+	if (!column_named(buf_cstr(name)))
+		json_array_append_new(columns, json_pack("{s:s, s:[]}", "name", buf_cstr(name), "types"));
+	buf_truncate(name, at);
+	return true;
+}
+
 static void see_types(struct str data)
 {
 	struct jscan s;
 	enum jscan_token t;
+	struct buf name = BUF_INIT;
 
 	jscan_init(&s, data.ptr, data.len, 0);
 	if (jscan_next(&s) != JSCAN_OBJECT)
 		die("data is no object: %.*s", (int)data.len, data.ptr);
 	while ((t = jscan_next(&s)) == JSCAN_KEY) {
-		struct buf name = BUF_INIT;
-		const char *type;
-
+		buf_truncate(&name, 0);
 		jscan_unescape(s.tok, &name);
 		t = jscan_next(&s);
-		if (t == JSCAN_OBJECT || t == JSCAN_ARRAY)
-			t = jscan_skip(&s);
-		type = type_of(&s, t);
-		if (type)
-			saw(buf_cstr(&name), type);
-		buf_free(&name);
+		see_value(&s, t, &name, 1);
 	}
 	if (t != JSCAN_OBJECT_END)
 		die("bad data: %s", s.error ? s.error : "?");
+	buf_free(&name);
 }
 
 static void end_entry(void)
@@ -466,11 +506,6 @@ static void call(const char *method, json_t *params, const int *fds, size_t n)
 	await(last_id);
 }
 
-static json_t *load_time(void)
-{
-	return json_integer(BASE_NS + load_id * NSEC_PER_MSEC);
-}
-
 static json_t *job(void)
 {
 	json_t *p = json_pack("{s:I, s:I, s:s, s:I, s:s, s:s, s:O, s:I, s:s, s:O}", "load", (json_int_t)++load_id, "attempt", (json_int_t)attempt, "source", source, "source_id",
@@ -478,7 +513,6 @@ static json_t *job(void)
 
 	if (!p)
 		die("cannot build the job");
-	json_object_set_new(p, "load_time", load_time());
 	return p;
 }
 
@@ -496,6 +530,8 @@ static void start(char *names)
 		json_array_append(list, bt->params);
 	}
 	json_object_set_new(p, "batches", list);
+	if (dry_run)
+		json_object_set_new(p, "dry_run", json_true());
 	ask("load.start", p, fds, n);
 }
 
@@ -515,7 +551,6 @@ static void discard(const char *name)
 	json_t *p = json_pack("{s:s, s:s, s:I, s:s, s:s, s:O}", "schema", schema, "table", table, "source_id", (json_int_t)source_id, "source", source, "queue_id", queue, "batch",
 		batch_named(name)->params);
 
-	json_object_set_new(p, "load_time", load_time());
 	call("load.discard", p, NULL, 0);
 }
 
@@ -563,16 +598,29 @@ static int64_t number_or(const char *s, int64_t or)
 	return v;
 }
 
-static void declare(const char *field, char *types)
+static void declare(const char *written, char *types)
 {
-	json_t *c = column_named(field);
+	struct buf path = BUF_INIT;
+	const char *field;
+	json_t *c;
 
+	for (const char *p = written; *p; p++) {
+		if (*p == '.')
+			buf_addc(&path, '\1');
+		else if (*p == '[' && p[1] == ']')
+			buf_addc(&path, *p++ == '[' ? '\2' : 0);
+		else
+			buf_addc(&path, *p);
+	}
+	field = buf_cstr(&path);
+	c = column_named(field);
 	if (!c) {
 		c = json_pack("{s:s}", "name", field);
 		json_array_append_new(columns, c);
 	}
 	json_object_set_new(c, "types", list_of(types));
 	json_object_set_new(c, "declared", json_true());
+	buf_free(&path);
 }
 
 static bool building(const char *verb, char *rest)
@@ -622,12 +670,12 @@ static bool setting(const char *verb, char *rest)
 		set(&queue, rest);
 	} else if (strcmp(verb, "attempt") == 0) {
 		attempt = number_or(rest, 1);
-	} else if (strcmp(verb, "load-id") == 0) {
-		load_id = number_or(rest, 1) - 1;
 	} else if (strcmp(verb, "kill-after") == 0) {
 		kill_after = number_or(rest, 0);
 	} else if (strcmp(verb, "forget") == 0) {
 		json_array_clear(columns);
+	} else if (strcmp(verb, "shallow") == 0) {
+		shallow = true;
 	} else if (strcmp(verb, "declare") == 0) {
 		const char *field = word(&rest);
 
@@ -659,6 +707,10 @@ static void run(const char *verb, char *rest)
 		call("loader.open", json_pack("{s:i, s:s, s:o}", "protocol", RPC_PROTOCOL, "destination", "test", "settings", parse(rest)), NULL, 0);
 	} else if (strcmp(verb, "load") == 0) {
 		load(rest);
+	} else if (strcmp(verb, "dry") == 0) {
+		dry_run = true;
+		load(rest);
+		dry_run = false;
 	} else if (strcmp(verb, "start") == 0) {
 		start(rest);
 	} else if (strcmp(verb, "await") == 0) {

@@ -9,7 +9,7 @@ need_built stitch-load-sqlite
 PROGRAM=$BUILD/stitch-load-sqlite
 DB=$T/dest.db
 SETTINGS="{\"path\":\"$DB\"}"
-TRUE=1 FALSE=0
+TRUE=1 FALSE=0 NESTING=flatten
 # the shell prints 15 digits of a double; the value has 17
 q() { sqlite "$DB" "$1" | sed 's/^5|0\.3$/5|0.30000000000000004/'; }
 tab() { echo "\"shop__$1\""; }
