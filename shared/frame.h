@@ -5,6 +5,8 @@
  * In the zstd frame each entry has one head line (an object without "action") followed by its record lines (objects whose first key is "action"):
  *     {"source":1,"table":"orders","key_names":["id"],"schema":{...}|null,"types":{"id":["integer"]},"table_version":0,"received_at":NS}
  *     {"action":"upsert","sequence":1700000000000,"time_extracted":"…"?,"data":{…}}      or {"action":"activate_version","sequence":…}
+ * types: what is not null, by field and by path: addr U+0001 city is a member of an object, items U+0002 an element of an array (U+0002 U+0001 sku a member of
+ * it). A path without types says that the object or array was empty. Not listed: what is deeper than 16 components, or beyond 4,000 paths.
  * Skippable payload, little endian: u32 FRAME_MAGIC, u32 entries, u64 reserved; then per entry u64 offset, u32 lines, u32 records,
  * i64 received_at, u16 part, u16 parts, u16 request id length, request id bytes. CRC-32 (zlib) of all before it at the end, u32.
  * `zstdcat FILE | jq` works. Thread: each struct is used by one.

@@ -55,6 +55,32 @@ static json_t *array_of(const char *text)
 	return json_array();
 }
 
+/* Paths into objects and arrays as people write them: addr.city, items[].sku. Those without types say only that something was empty. */
+static json_t *columns_of(const char *text)
+{
+	json_t *list = array_of(text), *column;
+
+	for (size_t k = json_array_size(list); k-- > 0;) {
+		struct buf shown = BUF_INIT;
+
+		column = json_array_get(list, k);
+		for (const char *p = json_string_value(json_object_get(column, "name")); p && *p; p++) {
+			if (*p == '\1')
+				buf_addc(&shown, '.');
+			else if (*p == '\2')
+				buf_adds(&shown, "[]");
+			else
+				buf_addc(&shown, *p);
+		}
+		if (!json_array_size(json_object_get(column, "types")))
+			json_array_remove(list, k);
+		else
+			json_object_set_new(column, "name", json_string(buf_cstr(&shown)));
+		buf_free(&shown);
+	}
+	return list;
+}
+
 json_t *method_table_show(struct control_call *c, struct err *e)
 {
 	struct table_row t = {.id = 0};
@@ -73,7 +99,7 @@ json_t *method_table_show(struct control_call *c, struct err *e)
 			continue;
 		one = pair_json(&s, &s.pairs[k]);
 		json_object_set_new(one, "key_names", array_of(t.key_names));
-		json_object_set_new(one, "columns", array_of(columns));
+		json_object_set_new(one, "columns", columns_of(columns));
 		json_array_append_new(list, one);
 	}
 out:

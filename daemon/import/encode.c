@@ -10,20 +10,41 @@
 
 #define LARGE (1u << 20)
 
-static void write_types(struct jwrite *w, const struct group *g)
+/* Where nested paths have to end, so that they never make a head too long: what else is in it has room in any case. */
+static size_t paths_end(const struct jwrite *w, const struct group *g)
 {
+	size_t others = w->out->len + 1024;
+
+	for (size_t i = 0; i < g->n_fields; i++) /* a name as it was sent is at most trebled by its escapes (\n: \u000a) */
+		others += (memchr(g->fields[i].raw.ptr, '\\', g->fields[i].raw.len) ? 3 : 1) * g->fields[i].raw.len + 4 + 12u * g->fields[i].n_kinds;
+	return others < IMPORT_HEAD_MAX ? IMPORT_HEAD_MAX - others : 0;
+}
+
+static void write_types(struct intake *b, struct jwrite *w, struct group *g)
+{
+	size_t end = g->paths.n ? paths_end(w, g) : 0, nested = 0, before;
+	unsigned listed = 0;
+
+	paths_undo(&g->paths); /* the last record was refused */
 	jwrite_key(w, "types");
 	jwrite_object(w);
 	for (size_t i = 0; i < g->n_fields; i++) {
 		const struct field *f = &g->fields[i];
 
-		if (!f->n_kinds)
+		if (!f->n_kinds || (f->raw.len != f->name.len + 2 && !path_is_name(f->name)))
 			continue;
 		jwrite_key_str(w, f->name);
 		jwrite_array(w);
 		for (unsigned k = 0; k < f->n_kinds; k++)
 			jwrite_string(w, jtype_head_name((enum jtype)f->kinds[k]));
 		jwrite_array_end(w);
+		if (f->path == PATH_NONE)
+			continue;
+		buf_truncate(&b->key, 0);
+		buf_addstr(&b->key, f->name);
+		before = w->out->len;
+		paths_write(&g->paths, f->path, f->mask, w, &b->key, &listed, end > nested ? before + (end - nested) : 0);
+		nested += w->out->len - before;
 	}
 	jwrite_object_end(w);
 }
@@ -43,7 +64,7 @@ static uint64_t hash_shape(struct intake *b, struct str text)
 }
 
 /* The head line. *shape: hash of key_names, schema, types and version, as they stand in it; *keys: of key_names and version. */
-static void write_head(struct intake *b, const struct group *g, const struct encode_request *q, uint64_t *shape, uint64_t *keys)
+static void write_head(struct intake *b, struct group *g, const struct encode_request *q, uint64_t *shape, uint64_t *keys)
 {
 	struct jwrite w;
 	size_t from;
@@ -58,7 +79,7 @@ static void write_head(struct intake *b, const struct group *g, const struct enc
 	jwrite_raw(&w, g->key_names);
 	jwrite_key(&w, "schema");
 	jwrite_raw(&w, g->schema);
-	write_types(&w, g);
+	write_types(b, &w, g);
 	jwrite_kv_i64(&w, "table_version", g->table_version);
 	*shape = hash_shape(b, str_mem(b->head.data + from, b->head.len - from));
 	jwrite_kv_i64(&w, "received_at", q->received_at);

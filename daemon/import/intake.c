@@ -27,7 +27,7 @@ struct arena_chunk {
 /* Names come from outside: with a hash that everybody knows, a sender could choose names that all fall on one place. FNV-1a from a random start. */
 static uint64_t seed;
 
-static uint64_t hash(struct str s)
+uint64_t name_hash(struct str s)
 {
 	uint64_t h = seed;
 
@@ -92,6 +92,7 @@ static void group_free(struct group *g)
 	free(g->fields);
 	free(g->index);
 	free(g->parts);
+	paths_free(&g->paths);
 	buf_free(&g->text);
 }
 
@@ -150,6 +151,7 @@ static void group_reset(struct group *g)
 	struct group old = *g;
 
 	buf_shrink(&old.text);
+	paths_reset(&old.paths);
 	if (old.cap_fields > KEEP_FIELDS) {
 		free(old.fields);
 		free(old.index);
@@ -164,6 +166,7 @@ static void group_reset(struct group *g)
 		.index = old.index,
 		.cap_index = old.cap_index,
 		.text = old.text,
+		.paths = old.paths,
 		.parts = old.parts,
 		.cap_parts = old.cap_parts,
 		.next = GROUP_NONE};
@@ -188,7 +191,7 @@ void intake_reset(struct intake *b)
 	b->last = GROUP_NONE;
 	b->steps = IMPORT_STEPS_MAX;
 	b->n_seen = 0;
-	b->n_violations = b->n_rejects = 0;
+	b->n_violations = b->n_rejects = b->n_paths = 0;
 	b->types = NULL;
 	b->mark = 0;
 	buf_shrink(&b->data);
@@ -270,7 +273,7 @@ struct group *intake_add_group(struct intake *b)
 /* The slot of the table, or the free one where it would be. */
 static uint32_t *table_slot(struct intake *b, struct str table)
 {
-	size_t i = hash(table) & (b->cap_index - 1);
+	size_t i = name_hash(table) & (b->cap_index - 1);
 
 	while (b->index[i] && !str_eq(b->groups[b->index[i] - 1].table, table))
 		i = (i + 1) & (b->cap_index - 1);
@@ -349,7 +352,7 @@ static void index_fields(struct group *g)
 	g->index = xcalloc(cap, sizeof(*g->index));
 	g->cap_index = cap;
 	for (uint32_t i = 0; i < g->n_fields; i++) {
-		size_t at = hash(g->fields[i].name) & (cap - 1);
+		size_t at = name_hash(g->fields[i].name) & (cap - 1);
 
 		while (g->index[at])
 			at = (at + 1) & (cap - 1);
@@ -363,7 +366,7 @@ static uint32_t find_field(const struct group *g, struct str name)
 
 	if (!g->cap_index)
 		return UINT32_MAX;
-	at = hash(name) & (g->cap_index - 1);
+	at = name_hash(name) & (g->cap_index - 1);
 	while (g->index[at]) {
 		if (str_eq(g->fields[g->index[at] - 1].name, name))
 			return g->index[at] - 1;
@@ -388,8 +391,8 @@ static uint32_t field_of(struct intake *b, struct group *g, struct str raw, bool
 		g->fields = xreallocarray(g->fields, g->cap_fields, sizeof(*g->fields));
 	}
 	i = (uint32_t)g->n_fields++;
-	g->fields[i] = (struct field){.raw = raw, .name = name};
-	at = hash(name) & (g->cap_index - 1);
+	g->fields[i] = (struct field){.raw = raw, .name = name, .path = PATH_NONE};
+	at = name_hash(name) & (g->cap_index - 1);
 	while (g->index[at])
 		at = (at + 1) & (g->cap_index - 1);
 	g->index[at] = i + 1;
@@ -453,25 +456,6 @@ static void drop_duplicates(struct intake *b)
 	buf_addc(&b->data, '}');
 }
 
-static void add_token(struct buf *out, struct str token)
-{
-	memcpy(out->data + out->len, token.ptr, token.len); /* record_read has made room */
-	out->len += token.len;
-}
-
-/* Values are met in the order of the text, and so are the marks. */
-static enum jtype type_told(struct intake *b, const char *value, enum jtype type)
-{
-	const struct transit *t = b->types;
-	size_t at = (size_t)(value - t->out.data);
-
-	while (b->mark < t->n_marks && t->marks[b->mark].at < at)
-		b->mark++;
-	if (b->mark == t->n_marks || t->marks[b->mark].at != at)
-		return type;
-	return t->marks[b->mark].type == TRANSIT_TIMESTAMP ? J_TIMESTAMP : J_NUMBER;
-}
-
 int record_read(struct intake *b, struct group *g, struct jscan *s, struct refusal *r)
 {
 	const char *start = s->p - 1;
@@ -481,6 +465,7 @@ int record_read(struct intake *b, struct group *g, struct jscan *s, struct refus
 	b->serial++;
 	b->n_seen = 0;
 	b->duplicates = false;
+	paths_undo(&g->paths);
 	buf_truncate(&b->data, 0);
 	/* not longer than what is left of the body; untouched pages cost nothing */
 	buf_reserve(&b->data, (size_t)(s->end - start) + 16);
@@ -495,7 +480,7 @@ int record_read(struct intake *b, struct group *g, struct jscan *s, struct refus
 		if (b->data.len > 1)
 			b->data.data[b->data.len++] = ',';
 		at = b->data.len;
-		add_token(&b->data, key);
+		buf_put_token(&b->data, key);
 		b->data.data[b->data.len++] = ':';
 		value = b->data.len;
 		if (i >= g->n_fields || g->fields[i].raw.len != key.len || memcmp(g->fields[i].raw.ptr, key.ptr, key.len) != 0)
@@ -510,13 +495,12 @@ int record_read(struct intake *b, struct group *g, struct jscan *s, struct refus
 			return -1;
 		type = jtype_of(t, s);
 		if (type > J_ARRAY) {
-			add_token(&b->data, s->tok);
+			buf_put_token(&b->data, s->tok);
 			if (b->types)
-				type = type_told(b, s->tok.ptr, type);
+				type = paths_told(b, s->tok.ptr, type);
 		} else {
-			if (jscan_skip(s) == JSCAN_ERROR)
+			if (paths_read(b, &g->paths, s, &g->fields[i].path))
 				return -1;
-			jscan_minify(s->tok, &b->data);
 		}
 		add_seen(b, g, i, type, at, value);
 		guess = i + 1;
@@ -589,16 +573,17 @@ void record_keep(struct intake *b, struct group *g, struct str sequence, struct 
 		f->mask = (uint16_t)(f->mask | (1u << s->type));
 		f->kinds[f->n_kinds++] = s->type;
 	}
+	g->paths.n_fresh = 0;
 	buf_reserve(&g->text, b->data.len + sequence.len + time_extracted.len + 80);
-	add_token(&g->text, STR("{\"action\":\"upsert\",\"sequence\":"));
-	add_token(&g->text, sequence);
+	buf_put_token(&g->text, STR("{\"action\":\"upsert\",\"sequence\":"));
+	buf_put_token(&g->text, sequence);
 	if (time_extracted.len) {
-		add_token(&g->text, STR(",\"time_extracted\":"));
-		add_token(&g->text, time_extracted);
+		buf_put_token(&g->text, STR(",\"time_extracted\":"));
+		buf_put_token(&g->text, time_extracted);
 	}
-	add_token(&g->text, STR(",\"data\":"));
-	add_token(&g->text, buf_str(&b->data));
-	add_token(&g->text, STR("}\n"));
+	buf_put_token(&g->text, STR(",\"data\":"));
+	buf_put_token(&g->text, buf_str(&b->data));
+	buf_put_token(&g->text, STR("}\n"));
 	g->text.data[g->text.len] = '\0';
 	if (b->data.len > KEEP_BYTES)
 		buf_free(&b->data); /* one huge record is not held twice */

@@ -11,10 +11,10 @@
 #include "base.h"
 #include "buf.h"
 #include "daemon/import/jschema.h"
+#include "daemon/import/paths.h"
 #include "daemon/import/refusal.h"
 #include "daemon/queue/queue.h"
 #include "frame.h"
-#include "jscan.h"
 #include "transit.h"
 
 #define IMPORT_RECORDS_MAX 20000u
@@ -25,11 +25,10 @@
 #define IMPORT_KEYS_MAX 100u /* key names; no destination has indexes of so many columns */
 #define IMPORT_DEPTH_MAX 200u
 #define IMPORT_RECORD_MAX (20u << 20) /* of one record's line, which Transit can make larger than the body; readers take FRAME_LINE_MAX */
-#define IMPORT_TRANSIT_MAX (64u << 20) /* of a Transit body once it is JSON text, and */
-#define IMPORT_TRANSIT_TIMES 32u /* so many times its length, or */
+#define IMPORT_TRANSIT_MAX (64u << 20) /* of a Transit body once it is JSON text, and so many times its length, or */
+#define IMPORT_TRANSIT_TIMES 32u
 #define IMPORT_TRANSIT_LEAST (1u << 20)
 #define IMPORT_STEPS_MAX 64000000u /* of a request's schema, over all of its records: a second or two */
-
 struct field {
 	struct str raw;	 /* the key as it was first sent, with quotes */
 	struct str name; /* unescaped */
@@ -38,11 +37,11 @@ struct field {
 	uint32_t present, filled; /* records kept that have it; and not as null */
 	uint32_t longest; /* bytes of its longest value */
 	uint16_t mask;	 /* 1 << enum jtype: already in kinds */
+	uint32_t path; /* of its objects and arrays, in group.paths; PATH_NONE */
 	struct jfield rule; /* of the schema, once ruled; until then it accepts nothing */
 	bool ruled;
 	uint8_t kinds[8], n_kinds;
 };
-
 struct part { /* a run of lines that goes into one queue record */
 	size_t end; /* in group.text */
 	uint32_t records, lines;
@@ -67,6 +66,7 @@ struct group {
 	size_t n_fields, cap_fields;
 	uint32_t *index; /* hash of name -> field + 1 */
 	size_t cap_index;
+	struct paths paths; /* what lies in its fields' objects and arrays */
 	struct buf text; /* record lines */
 	struct part *parts;
 	size_t n_parts, cap_parts;
@@ -80,7 +80,6 @@ struct seen { /* one field of the record being read */
 	uint32_t at, len; /* of "key":value in intake.data */
 	uint32_t value;	   /* where the value begins */
 };
-
 #define SHAPES 16u
 #define SHAPE_MAX 8192u
 struct shape { /* a part of a head, and its hash: a sender's requests are mostly of one shape, and comparing is cheaper than hashing */
@@ -102,7 +101,7 @@ struct intake {
 	uint64_t steps; /* of schemas, left for this request */
 	bool duplicates, partial; /* the record being read has dropped fields; bad records of a batch are put aside, the caller says */
 	struct buf head, frame, key, violations, rejects; /* rejects: objects of number and reason, with commas between */
-	unsigned n_violations, n_rejects;
+	unsigned n_violations, n_rejects, n_paths;
 	struct arena_chunk *arena;
 	struct shape shapes[SHAPES];
 	struct schema_cache *schemas;
@@ -112,6 +111,7 @@ struct intake {
 	size_t mark;		     /* the next mark of it to be met */
 };
 
+uint64_t name_hash(struct str s); /* that no sender can foresee */
 struct intake *intake_new(void) MUST_CHECK; /* the first one before other threads run */
 void intake_free(struct intake *b);
 void intake_reset(struct intake *b); /* empty; gives back what an unusually large request took */
@@ -134,7 +134,7 @@ size_t count_chars(struct str token); /* characters of a string token, escapes r
 
 int decode_batch(struct intake *b, struct str body, struct refusal *r) MUST_CHECK;
 int decode_push(struct intake *b, struct str body, int64_t client_id, struct refusal *r) MUST_CHECK;
-/* A push in Transit takes two steps: its body into the JSON text b->transit->out, which slices will point into (transit_reset when all is encoded); the push. */
+/* In two steps: the body into the JSON text b->transit->out, which slices will point into (transit_reset when all is encoded); the push. */
 int decode_transit(struct intake *b, struct str body, struct refusal *r) MUST_CHECK;
 int decode_push_transit(struct intake *b, int64_t client_id, struct refusal *r) MUST_CHECK;
 

@@ -1,7 +1,9 @@
 /*
  * schema.c - merging heads into columns, see schema.h. A field is a column once a value that is not null was seen. Its types are those that the JSON schema
  * declares for it (string with the format date-time: timestamp, date: date; through anyOf, oneOf, allOf and $ref), or, where it declares none, those seen.
- * A whole number beyond 64 bits under a declared integer adds bignum, or the loader would have to refuse it.
+ * A whole number beyond 64 bits under a declared integer adds bignum, or the loader would have to refuse it. What lies in objects and arrays has paths for names
+ * (frame.h); they come after what they lie in, so the subschemas of each are found from those of its parent. A path without types is kept: it says that the
+ * object or array was empty.
  *
  * What can go wrong: a schema that says nonsense, or refers to itself. The door has checked that it is JSON; what is not understood declares nothing, the depth is
  * bounded, and a cut is never refused because of it. A sender whose field names never end: past COLUMNS_MAX no more columns are made, and the loader rejects the
@@ -17,7 +19,8 @@
 #define DEPTH_MAX 16
 #define VISITS_MAX 400 /* of subschemas of one field */
 #define WORK_MAX (64u << 20) /* bytes of schema looked at for one head: references can make a short text endless */
-#define COLUMNS_MAX 10000
+#define COLUMNS_MAX 10000 /* and as many paths */
+#define SITES_MAX 16u	  /* subschemas that may describe one path */
 
 static const char *const names[SCHEMA_TYPES] = {"integer", "bignum", "number", "boolean", "string", "timestamp", "date", "object", "array"};
 
@@ -161,16 +164,27 @@ static void declare(struct str schema, void *arg)
 
 /* --- the set of columns --- */
 
+/* The path in which this one lies; STR_NULL: a field's name. */
+static struct str parent_of(struct str path)
+{
+	for (size_t n = path.len; n > 0; n--)
+		if (path.ptr[n - 1] == '\1' || path.ptr[n - 1] == '\2')
+			return str_mem(path.ptr, n - 1);
+	return STR_NULL;
+}
+
 /* NULL: there are too many. */
 static struct column *column_of(struct schema *s, struct str name)
 {
 	size_t number = (uintptr_t)map_get(&s->names, name);
+	bool nested = parent_of(name).ptr;
 	struct column *c;
 
 	if (number)
 		return &s->columns[number - 1];
-	if (s->n == COLUMNS_MAX)
+	if ((nested ? s->n_nested : s->n - s->n_nested) == COLUMNS_MAX)
 		return NULL;
+	s->n_nested += nested;
 	s->columns = xreallocarray(s->columns, s->n + 1, sizeof(*s->columns));
 	c = &s->columns[s->n++];
 	*c = (struct column){.name = BUF_INIT};
@@ -185,14 +199,33 @@ static void add_seen(struct str token, void *arg)
 		add_named(arg, token);
 }
 
-/* The properties of a head's schema by name: asked for each field. */
+/* The subschemas of what a head lists, by path: asked for each field, and again for what lies in it. */
+struct sites {
+	struct str *schema;
+	unsigned n;
+};
+
 struct properties {
 	struct str root;
-	struct str *values;
+	struct sites **paths;
 	size_t n;
-	struct map names; /* name -> number + 1 */
+	struct map names; /* path -> struct sites */
 	uint64_t work;	  /* see WORK_MAX */
 };
+
+static const struct sites *sites_new(struct properties *p, struct str path, const struct str *schema, unsigned n)
+{
+	struct sites *t = xmalloc(sizeof(*t) + n * sizeof(*schema));
+
+	t->schema = (struct str *)(t + 1);
+	t->n = n;
+	memcpy(t->schema, schema, n * sizeof(*schema));
+	if (p->n % 64 == 0)
+		p->paths = xreallocarray(p->paths, p->n + 64, sizeof(struct sites *));
+	p->paths[p->n++] = t;
+	(void)map_put(&p->names, path, t); /* of duplicates the last counts; the list owns them all */
+	return t;
+}
 
 static void properties_of(struct str schema, struct properties *out)
 {
@@ -209,34 +242,83 @@ static void properties_of(struct str schema, struct properties *out)
 		jscan_unescape(j.tok, &name);
 		if (jscan_skip(&j) == JSCAN_ERROR)
 			break;
-		if (out->n % 64 == 0)
-			out->values = xreallocarray(out->values, out->n + 64, sizeof(*out->values));
-		out->values[out->n++] = j.tok;
-		map_put(&out->names, buf_str(&name), (void *)(uintptr_t)out->n);
+		if (!parent_of(buf_str(&name)).ptr) /* a name that looks like a path is not listed */
+			sites_new(out, buf_str(&name), &j.tok, 1);
 	}
 	buf_free(&name);
 }
 
 static void properties_free(struct properties *p)
 {
+	for (size_t i = 0; i < p->n; i++)
+		free(p->paths[i]);
 	map_free(&p->names, NULL);
-	free(p->values);
+	free(p->paths);
 }
 
-/* One field of a head's types. */
+/* What a schema says of a member or of elements. */
+struct descent {
+	struct properties *p;
+	struct str name; /* of the member; ptr NULL: elements */
+	struct str found[SITES_MAX];
+	unsigned n, depth, visits;
+};
+
+static void descend(struct str schema, void *arg)
+{
+	static const struct str alternatives[] = {STR("anyOf"), STR("oneOf"), STR("allOf")};
+	struct descent *d = arg;
+	struct str at, ref;
+
+	if (d->depth == DEPTH_MAX || d->visits++ == VISITS_MAX || d->p->work > WORK_MAX || d->n == SITES_MAX)
+		return;
+	d->p->work += schema.len;
+	d->depth++;
+	at = d->name.ptr ? member(member(schema, STR("properties")), d->name) : member(schema, STR("items"));
+	if (at.len && *at.ptr == '{')
+		d->found[d->n++] = at;
+	for (size_t i = 0; i < ARRAY_LEN(alternatives); i++)
+		each(member(schema, alternatives[i]), descend, d);
+	ref = member(schema, STR("$ref"));
+	if (ref.len && *ref.ptr == '"') {
+		d->p->work += d->p->root.len;
+		descend(resolve(d->p->root, ref), d);
+	}
+	d->depth--;
+}
+
+/* The subschemas that describe a path; NULL: none. */
+static const struct sites *sites_of(struct properties *p, struct str path)
+{
+	struct str parent = parent_of(path);
+	struct descent d = {.p = p};
+	const struct sites *in, *t = map_get(&p->names, path);
+
+	if (t || !parent.ptr || !p->n)
+		return t;
+	in = map_get(&p->names, parent);
+	if (path.ptr[parent.len] == '\1')
+		d.name = str_mem(path.ptr + parent.len + 1, path.len - parent.len - 1);
+	for (unsigned i = 0; in && i < in->n; i++)
+		descend(in->schema[i], &d);
+	return d.n ? sites_new(p, path, d.found, d.n) : NULL;
+}
+
+/* One field or path of a head's types. */
 static bool merge_field(struct schema *s, struct str name, struct str types, struct properties *p)
 {
-	size_t number = (uintptr_t)map_get(&p->names, name);
+	const struct sites *sites = sites_of(p, name);
 	struct declared d = {.root = p->root, .work = &p->work};
 	struct type_list seen = {.n = 0};
 	struct column *c;
+	size_t known = s->n;
 	unsigned before;
 
 	each(types, add_seen, &seen);
-	if (!seen.n)
+	if (!seen.n && !parent_of(name).ptr)
 		return false;
-	if (number)
-		declare(p->values[number - 1], &d);
+	for (unsigned i = 0; seen.n && sites && i < sites->n; i++)
+		declare(sites->schema[i], &d);
 	if (!d.types.n || p->work > WORK_MAX)
 		d.types = seen;
 	else if (has_type(&d.types, SCHEMA_INTEGER) && has_type(&seen, SCHEMA_BIGNUM))
@@ -247,7 +329,7 @@ static bool merge_field(struct schema *s, struct str name, struct str types, str
 	before = c->types.n;
 	for (unsigned i = 0; i < d.types.n; i++)
 		add_type(&c->types, d.types.list[i]);
-	return c->types.n > before;
+	return c->types.n > before || s->n > known;
 }
 
 static bool merge_keys(struct schema *s, struct str raw)

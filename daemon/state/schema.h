@@ -25,7 +25,7 @@ struct column {
 
 struct schema {
 	struct column *columns; /* in the order in which they appeared */
-	size_t n;
+	size_t n, n_nested; /* n_nested: of them, paths into objects and arrays, which may have no types */
 	struct map names; /* name -> number + 1 */
 	struct buf key_names; /* JSON array; of the newest head */
 };

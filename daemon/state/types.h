@@ -81,7 +81,8 @@ struct load_row {
 };
 /* columns: [{"name":"total","types":["integer","number"]}, ...] in the order in which they appeared in the queue. types, each once, in order of appearance, of
  * integer (fits int64), bignum (a whole number that does not), number, boolean, string, timestamp (schema says date-time), date, object, array.
- * A declared schema type counts in place of the JSON types seen; a field that was only ever null is not listed. */
+ * A declared schema type counts in place of the JSON types seen; a field that was only ever null is not listed. What lies in objects and arrays has paths for
+ * names (frame.h); one without types says that there was nothing in it. */
 
 struct reject_row { char batch_id[BATCH_ID_LEN]; int64_t destination_id; uint64_t record; uint32_t attempt; char *field, *value, *reason, *raw; int64_t created; };
 struct load_result { char batch_id[BATCH_ID_LEN]; uint64_t rows, rejected; uint32_t attempt; bool already; bool uncounted; /* rows and rejected: what the store of rejected records has */ };

@@ -1,11 +1,34 @@
 /*
  * door.c - fuzz target: bodies of batch, push and push in Transit (first byte modulo 3). What is refused has a JSON body and a 4xx; what is accepted makes queue
- * records that can be read back, whose heads and lines loaders can read, with as many lines as they say.
+ * records that can be read back, whose heads and lines loaders can read, with as many lines as they say. Paths in a head come after what they lie in, which is
+ * an object or array, and each once.
  */
 #include "daemon/import/intake.h"
+#include "daemon/state/schema.h"
 #include "xalloc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_paths(struct str line)
+{
+	struct schema s;
+	bool changed = false;
+
+	if (schema_parse(NULL, NULL, &s, NULL) || schema_merge(&s, line, &changed, NULL))
+		abort();
+	for (size_t i = 0; i < s.n; i++) {
+		struct str path = buf_str(&s.columns[i].name);
+		size_t n = path.len, at;
+
+		while (n > 0 && path.ptr[n - 1] != PATH_MEMBER && path.ptr[n - 1] != PATH_ELEMENT)
+			n--;
+		if (!n)
+			continue;
+		at = (uintptr_t)map_get(&s.names, str_mem(path.ptr, n - 1));
+		assert(at && at <= i);
+	}
+	schema_free(&s);
+}
 
 static void check_text(const struct qrec *r, struct buf *text)
 {
@@ -22,6 +45,8 @@ static void check_text(const struct qrec *r, struct buf *text)
 		assert(nl && jscan_valid(line.ptr, line.len, 0, NULL, NULL));
 		rc = head ? frame_head_parse(line, &h, NULL) : frame_record_parse(line, &rec, NULL);
 		assert(!rc);
+		if (head)
+			check_paths(line);
 		lines += !head;
 		records += !head && !rec.activate;
 		p = nl + 1;

@@ -52,7 +52,7 @@ static void test_small(void)
 	is_int(0, encode(STR("my-key")), "encoded");
 	is_int(1, put.n, "one queue record");
 	ok(record(0, &r, &text), "it can be read");
-	is_str("{\"source\":7,\"table\":\"t \\\"q\\\"\",\"key_names\":[\"id\"],\"schema\":{\"a\":1},\"types\":{\"id\":[\"integer\"],\"\xc3\xa4\":[\"array\"]},"
+	is_str("{\"source\":7,\"table\":\"t \\\"q\\\"\",\"key_names\":[\"id\"],\"schema\":{\"a\":1},\"types\":{\"id\":[\"integer\"],\"\xc3\xa4\":[\"array\"],\"\xc3\xa4\\u0002\":[]},"
 	       "\"table_version\":5,\"received_at\":1234567890123456789}\n"
 	       "{\"action\":\"upsert\",\"sequence\":9,\"data\":{\"id\":1,\"\\u00e4\":[],\"n\":null}}\n{\"action\":\"activate_version\",\"sequence\":10}\n",
 		buf_cstr(&text), "its text");
@@ -63,10 +63,146 @@ static void test_small(void)
 			r.received_at == 1234567890123456789 && r.codec == FRAME_RAW,
 		"its header");
 	is_int(0, frame_head_parse(first_line(&text, &rest), &h, NULL), "the head is one that loaders read");
-	is_slice("{\"id\":[\"integer\"],\"\xc3\xa4\":[\"array\"]}", h.types, "types");
+	is_slice("{\"id\":[\"integer\"],\"\xc3\xa4\":[\"array\"],\"\xc3\xa4\\u0002\":[]}", h.types, "types");
 	is_int(0, frame_record_parse(str_mem(rest.ptr, (size_t)((const char *)memchr(rest.ptr, '\n', rest.len) - rest.ptr)), &rec, NULL),
 		"and so is a record");
 	is_slice("{\"id\":1,\"\\u00e4\":[],\"n\":null}", rec.data, "data");
+	buf_free(&h.table);
+	buf_free(&text);
+}
+
+/* The types of the head of the last record made, as they stand there. */
+static struct str types_of_last(struct frame_head *h, struct buf *text)
+{
+	struct str rest;
+	struct qrec r;
+
+	if (encode(STR("k")) || !record(put.n - 1, &r, text) || frame_head_parse(first_line(text, &rest), h, NULL))
+		return STR("(none)");
+	return h->types;
+}
+
+static void types_are(const char *wanted, const char *data)
+{
+	struct buf body = BUF_INIT, text = BUF_INIT;
+	struct frame_head h = {.source = 0};
+
+	buf_adds(&body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[");
+	for (const char *p = data; *p; p += strlen(p) + 1)
+		buf_addf(&body, "%s{\"action\":\"upsert\",\"sequence\":1,\"data\":%s}", p == data ? "" : ",", p);
+	buf_adds(&body, "]}");
+	ok(!decode_batch(in, buf_str(&body), &refused), "%s", data);
+	is_slice(wanted, types_of_last(&h, &text), "its types");
+	buf_free(&h.table);
+	buf_free(&text);
+	buf_free(&body);
+}
+
+#define M "\\u0001" /* member */
+#define E "\\u0002" /* element */
+
+static void test_nested(void)
+{
+	types_are("{\"addr\":[\"object\"],\"addr" M "city\":[\"string\"],\"items\":[\"array\"],\"items" E "\":[\"object\",\"integer\"],\"items" E M
+		  "sku\":[\"integer\"],\"m\":[\"array\"],\"m" E "\":[\"array\"],\"m" E E "\":[\"integer\"]}",
+		"{\"addr\": {\"city\" : \"x\"}, \"items\":[ {\"sku\":1},2 ],\"m\":[[1]]}\0");
+	is_slice("{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"addr\":{\"city\":\"x\"},\"items\":[{\"sku\":1},2],\"m\":[[1]]}}\n", buf_str(&in->groups[0].text),
+		"and its line has no blanks");
+	types_are("{\"o\":[\"object\"],\"o" M "\":[],\"a\":[\"array\"],\"a" E "\":[]}", "{\"o\":{},\"a\":[]}\0");
+	types_are("{\"o\":[\"object\"],\"o" M "\":[],\"a\":[\"array\"],\"a" E "\":[]}", "{\"o\":{\"x\":null},\"a\":[null]}\0");
+	types_are("{\"o\":[\"object\"],\"o" M "\":[\"integer\"]}", "{\"o\":{\"\":1}}\0");
+	types_are("{\"o\":[\"object\",\"string\",\"array\"],\"o" M "b\":[\"number\",\"bignum\"],\"o" M "a\":[\"boolean\"],\"o" E "\":[\"object\"],\"o" E M "\":[],\"z\":[\"integer\"]}",
+		"{\"o\":{\"b\":1.5}}\0{\"o\":\"x\"}\0{\"o\":{\"a\":true,\"b\":null},\"z\":1}\0{\"o\":[{}]}\0{\"o\":{\"b\":99999999999999999999}}\0");
+	types_are("{\"o\":[\"object\"],\"o" M "a\\nb\":[\"integer\",\"string\"],\"o" M "c\":[\"integer\"]}",
+		"{\"o\":{\"a\\u000ab\":1,\"\\u0001\":2,\"x\\u0002\":3,\"c\":1}}\0{\"o\":{\"a\\nb\":\"s\"}}\0");
+	types_are("{\"b\":[\"integer\"]}", "{\"a\\u0001b\":1,\"b\":2}\0");
+	types_are("{\"o\":[\"object\"],\"o" M "p\":[\"object\"],\"o" M "p" M "x\":[\"integer\"],\"o" M "q\":[\"object\"],\"o" M "q" M "x\":[\"string\"]}",
+		"{\"o\":{\"p\":{\"x\":1},\"q\":{\"x\":\"s\"}}}\0{\"o\":{\"q\":{\"x\":\"t\"},\"p\":{\"x\":2}}}\0");
+}
+
+/* What is too deep or too much is copied and not listed; what it lies in says that there is nothing. */
+static void test_nested_limits(void)
+{
+	struct buf body = BUF_INIT, text = BUF_INIT, deep = BUF_INIT;
+	struct frame_head h = {.source = 0};
+	size_t n = 0;
+
+	buf_adds(&body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[{\"action\":\"upsert\",\"sequence\":1,\"data\":");
+	for (unsigned i = 0; i < 20; i++)
+		buf_addf(&deep, "{\"k%u\":", i);
+	buf_adds(&deep, "1");
+	for (unsigned i = 0; i < 20; i++)
+		buf_adds(&deep, "}");
+	buf_addstr(&body, buf_str(&deep));
+	buf_adds(&body, "}]}");
+	is_int(0, decode_batch(in, buf_str(&body), &refused), "objects in objects");
+	ok(memmem(in->groups[0].text.data, in->groups[0].text.len, deep.data, deep.len) != NULL, "are all in the line");
+	buf_addstr(&text, types_of_last(&h, &body));
+	for (const char *p = text.data; (p = strstr(p, "\":[\"object\"]")); p++)
+		n++;
+	is_int(PATHS_DEPTH_MAX, n, "paths of so many components are listed");
+	ok(str_ends(buf_str(&text), STR("k15" M "\":[]}")), "and the last says that it is empty");
+
+	buf_truncate(&body, 0);
+	buf_adds(&body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"o\":{");
+	for (unsigned i = 0; i < 9000; i++)
+		buf_addf(&body, "%s\"member_%u\":%u", i ? "," : "", i, i);
+	buf_adds(&body, "},\"last\":1}}]}");
+	is_int(0, decode_batch(in, buf_str(&body), &refused), "an object of 9,000 members");
+	buf_truncate(&text, 0);
+	buf_addstr(&text, types_of_last(&h, &body));
+	n = 0;
+	for (const char *p = text.data; (p = strstr(p, M)); p++)
+		n++;
+	is_int(PATHS_LISTED_MAX, n, "so many are listed");
+	ok(str_ends(buf_str(&text), STR(",\"last\":[\"integer\"]}")), "and all fields");
+
+	buf_truncate(&body, 0);
+	buf_adds(&body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"o\":{");
+	for (unsigned i = 0; i < 3000; i++)
+		buf_addf(&body, "%s\"%0200u\":%u", i ? "," : "", i, i);
+	buf_adds(&body, "}");
+	for (unsigned i = 0; i < 2000; i++)
+		buf_addf(&body, ",\"%0100u\":%u", i, i);
+	buf_adds(&body, "}}]}");
+	is_int(0, decode_batch(in, buf_str(&body), &refused), "long names");
+	ok(!encode(STR("k")), "never make a head too long");
+	buf_free(&h.table);
+	buf_free(&body);
+	buf_free(&text);
+	buf_free(&deep);
+}
+
+/* A record that is put aside brings no types. */
+static void test_nested_partial(void)
+{
+	struct buf text = BUF_INIT;
+	struct frame_head h = {.source = 0};
+
+	in->partial = true;
+	is_int(0, decode_batch(in, STR("{\"table_name\":\"t\",\"schema\":{\"properties\":{\"id\":{\"type\":\"integer\"}}},\"messages\":["
+		   "{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":\"x\",\"o\":{\"a\":1,\"l\":[1]}}},"
+		   "{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":1,\"o\":{\"b\":{\"c\":true},\"a\":\"s\"}}},"
+		   "{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":\"x\",\"o\":{\"a\":1,\"l\":[1]}}}]}"), &refused), "two of three records are refused");
+	in->partial = false;
+	is_int(2, in->n_rejects, "they are");
+	is_slice("{\"id\":[\"integer\"],\"o\":[\"object\"],\"o" M "a\":[\"string\"],\"o" M "b\":[\"object\"],\"o" M "b" M "c\":[\"boolean\"]}", types_of_last(&h, &text),
+		"the types are the other's");
+	buf_free(&h.table);
+	buf_free(&text);
+}
+
+/* Times and decimals of a Transit body, at any depth. */
+static void test_nested_transit(void)
+{
+	static const char body[] = "[[\"^ \",\"action\",\"upsert\",\"table_name\",\"t\",\"client_id\",1,\"sequence\",1,\"key_names\",[\"id\"],\"data\","
+				   "[\"^ \",\"id\",1,\"o\",[\"^ \",\"t\",\"~m1704164645678\",\"n\",[\"~f1.10\",null,\"s\"],\"d\",\"~n12\"]]]]";
+	struct buf text = BUF_INIT;
+	struct frame_head h = {.source = 0};
+
+	ok(!decode_transit(in, STR(body), &refused) && !decode_push_transit(in, 1, &refused), "Transit");
+	is_slice("{\"id\":[\"integer\"],\"o\":[\"object\"],\"o" M "t\":[\"timestamp\"],\"o" M "n\":[\"array\"],\"o" M "n" E "\":[\"number\",\"string\"],\"o" M "d\":[\"number\"]}",
+		types_of_last(&h, &text), "types that Transit tells");
 	buf_free(&h.table);
 	buf_free(&text);
 }
@@ -192,6 +328,10 @@ int main(void)
 	plan_lazy();
 	in = intake_new();
 	test_small();
+	test_nested();
+	test_nested_limits();
+	test_nested_partial();
+	test_nested_transit();
 	test_hashes();
 	test_parts();
 	test_groups();

@@ -185,6 +185,50 @@ static void test_endless(void)
 	buf_free(&types);
 }
 
+#define M "\\u0001" /* member */
+#define E "\\u0002" /* element */
+
+/* What lies in x, which has this property. */
+static void nested(const char *property, const char *seen, const char *wanted)
+{
+	struct buf schema = BUF_INIT;
+
+	buf_addf(&schema,
+		"{\"properties\":{\"x\":%s,\"x" M "s\":{\"type\":\"boolean\"}},\"definitions\":{\"day\":{\"type\":\"string\",\"format\":\"date\"},\"tree\":{\"type\":\"object\",\"properties\":"
+		"{\"at\":{\"type\":\"string\",\"format\":\"date-time\"},\"sub\":{\"$ref\":\"#/definitions/tree\"}}}}}",
+		property);
+	begin();
+	head("[]", buf_cstr(&schema), seen);
+	columns(wanted, property);
+	end();
+	buf_free(&schema);
+}
+
+static void test_nested(void)
+{
+	nested("{\"properties\":{\"s\":{\"type\":\"string\",\"format\":\"date-time\"}}}", "{\"x\":[\"object\"],\"x" M "s\":[\"string\"],\"x" M "n\":[\"string\"]}",
+		"[{\"name\":\"x\",\"types\":[\"object\"]},{\"name\":\"x" M "s\",\"types\":[\"timestamp\"]},{\"name\":\"x" M "n\",\"types\":[\"string\"]}]");
+	nested("{\"items\":{\"items\":{\"$ref\":\"#/definitions/day\"}}}", "{\"x\":[\"array\"],\"x" E "\":[\"array\"],\"x" E E "\":[\"string\"]}",
+		"[{\"name\":\"x\",\"types\":[\"array\"]},{\"name\":\"x" E "\",\"types\":[\"array\"]},{\"name\":\"x" E E "\",\"types\":[\"date\"]}]");
+	nested("{\"anyOf\":[{\"type\":\"null\"},{\"$ref\":\"#/definitions/tree\"}]}",
+		"{\"x\":[\"object\"],\"x" M "sub\":[\"object\"],\"x" M "sub" M "sub\":[\"object\"],\"x" M "sub" M "sub" M "at\":[\"string\"]}",
+		"[{\"name\":\"x\",\"types\":[\"object\"]},{\"name\":\"x" M "sub\",\"types\":[\"object\"]},{\"name\":\"x" M "sub" M "sub\",\"types\":[\"object\"]},{\"name\":\"x" M
+		"sub" M "sub" M "at\",\"types\":[\"timestamp\"]}]");
+	nested("{\"properties\":{\"s\":{\"type\":[\"null\",\"number\"]}}}", "{\"x\":[\"object\"],\"x" M "s\":[\"integer\"]}",
+		"[{\"name\":\"x\",\"types\":[\"object\"]},{\"name\":\"x" M "s\",\"types\":[\"number\"]}]");
+	nested("{\"items\":[{\"type\":\"string\",\"format\":\"date\"}]}", "{\"x\":[\"array\"],\"x" E "\":[\"string\"]}",
+		"[{\"name\":\"x\",\"types\":[\"array\"]},{\"name\":\"x" E "\",\"types\":[\"string\"]}]");
+	begin();
+	head("[]", "null", "{\"x\":[\"object\"],\"x" M "\":[],\"y\":[\"array\"],\"y" E "\":[]}");
+	columns("[{\"name\":\"x\",\"types\":[\"object\"]},{\"name\":\"x" M "\",\"types\":[]},{\"name\":\"y\",\"types\":[\"array\"]},{\"name\":\"y" E "\",\"types\":[]}]",
+		"what was empty says so");
+	ok(changed, "which is news");
+	head("[]", "null", "{\"x\":[\"object\"],\"x" M "\":[],\"y\":[\"array\"],\"y" E "\":[\"integer\"]}");
+	columns("[{\"name\":\"x\",\"types\":[\"object\"]},{\"name\":\"x" M "\",\"types\":[]},{\"name\":\"y\",\"types\":[\"array\"]},{\"name\":\"y" E "\",\"types\":[\"integer\"]}]",
+		"until something is in it");
+	end();
+}
+
 int main(void)
 {
 	plan_lazy();
@@ -193,5 +237,6 @@ int main(void)
 	test_names();
 	test_wide();
 	test_endless();
+	test_nested();
 	return done_testing();
 }
