@@ -17,6 +17,7 @@ libloader_a_SOURCES = \
 	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)
 include loaders/postgres/local.mk
+include loaders/s3/local.mk
 include loaders/redshift/local.mk
 
 pkglibexec_PROGRAMS += stitch-load-sqlite

@@ -285,15 +285,21 @@ void s3_header_add(struct s3_call *c, const char *line)
 	assert(!"room for headers");
 }
 
-void s3_header_sse(const struct s3 *s, struct s3_call *c, char room[2][256])
+void s3_header_object(const struct s3 *s, struct s3_call *c, const struct s3_put *o, struct s3_lines *room)
 {
+	snprintf(room->type, sizeof(room->type), "Content-Type: %s", o && o->content_type ? o->content_type : "application/octet-stream");
+	s3_header_add(c, room->type);
+	if (o && o->note) {
+		snprintf(room->note, sizeof(room->note), S3_NOTE ": %s", o->note);
+		s3_header_add(c, room->note);
+	}
 	if (s->sse) {
-		snprintf(room[0], 256, "x-amz-server-side-encryption: %s", s->sse);
-		s3_header_add(c, room[0]);
+		snprintf(room->sse, sizeof(room->sse), "x-amz-server-side-encryption: %s", s->sse);
+		s3_header_add(c, room->sse);
 	}
 	if (s->kms_key) {
-		snprintf(room[1], 256, "x-amz-server-side-encryption-aws-kms-key-id: %s", s->kms_key);
-		s3_header_add(c, room[1]);
+		snprintf(room->kms, sizeof(room->kms), "x-amz-server-side-encryption-aws-kms-key-id: %s", s->kms_key);
+		s3_header_add(c, room->kms);
 	}
 }
 
@@ -420,13 +426,11 @@ int s3_call(struct s3 *s, const struct s3_call *c, struct err *e)
 
 static int put(struct s3 *s, struct s3_call *c, const struct s3_put *o, struct err *e)
 {
-	char sse[2][256], type[128];
+	struct s3_lines room;
 
-	snprintf(type, sizeof(type), "Content-Type: %s", o && o->content_type ? o->content_type : "application/octet-stream");
-	s3_header_add(c, type);
+	s3_header_object(s, c, o, &room);
 	if (o && o->if_absent)
 		s3_header_add(c, "If-None-Match: *");
-	s3_header_sse(s, c, sse);
 	return s3_call(s, c, e);
 }
 
@@ -502,6 +506,7 @@ int s3_head(struct s3 *s, const char *key, struct s3_object *out, struct err *e)
 	if (str_to_u64(http_header(&s->answer, "Content-Length"), &out->size))
 		return err_set(e, ERR_TRANSIENT, "the server does not tell the length of \"%s\"", key);
 	take_etag(http_header(&s->answer, "ETag"), out->etag);
+	str_copy(out->note, sizeof(out->note), http_header(&s->answer, S3_NOTE));
 	date = http_header(&s->answer, "Last-Modified");
 	if (date.len && !str_copy(text, sizeof(text), date))
 		at = curl_getdate(text, NULL);

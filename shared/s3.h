@@ -39,11 +39,13 @@ struct s3_object {
 	uint64_t size;
 	int64_t modified; /* ns since 1970; 0: not told */
 	char etag[80];	  /* without quotes */
+	char note[64];	  /* s3_head only: what s3_put.note said; "": nothing */
 };
 /* In put and uploads; NULL where defaults do. */
 struct s3_put {
 	bool if_absent;		  /* If-None-Match: *; where the answer to our own first try was lost this, too, is ERR_EXISTS */
 	const char *content_type; /* NULL: application/octet-stream */
+	const char *note;	  /* at most 60 characters of ASCII, kept with the object (x-amz-meta-stitch-note); NULL: none */
 };
 
 /* No request is made: only the settings are looked at (ERR_CONFIG). c's strings are copied. */

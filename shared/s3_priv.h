@@ -25,6 +25,7 @@ struct s3 {
 };
 
 #define S3_HEADERS 10
+#define S3_NOTE "x-amz-meta-stitch-note"
 struct s3_call {
 	const char *method, *key; /* key NULL: the bucket */
 	const char *what;	  /* "put", "list": for texts */
@@ -47,7 +48,9 @@ enum s3_verdict { S3_FAIL, S3_AGAIN, S3_SKEW };
 enum s3_verdict s3_judge(struct s3 *s, const struct s3_call *c, struct err *e);
 int s3_put_parts(struct s3 *s, const char *key, int fd, uint64_t off, uint64_t len, const struct s3_put *o, struct err *e) MUST_CHECK;
 int s3_key_check(const char *key, struct err *e) MUST_CHECK;
-void s3_header_sse(const struct s3 *s, struct s3_call *c, char room[2][256]);
+/* Content-Type, note and encryption of a new object; room is where the lines stay. */
+struct s3_lines { char type[128], note[128], sse[256], kms[256]; };
+void s3_header_object(const struct s3 *s, struct s3_call *c, const struct s3_put *o, struct s3_lines *room);
 void s3_header_add(struct s3_call *c, const char *line);
 int s3_tick(struct s3 *s, struct err *e) MUST_CHECK;
 

@@ -27,7 +27,7 @@ struct s3_upload {
 	uint64_t spilled;
 	char **etags;
 	size_t n, cap;
-	char mark[33];
+	char mark[33], *type, *note;
 };
 
 static void upload_free(struct s3_upload *u)
@@ -37,6 +37,8 @@ static void upload_free(struct s3_upload *u)
 	free(u->etags);
 	free(u->key);
 	free(u->id);
+	free(u->type);
+	free(u->note);
 	buf_free(&u->buf);
 	if (u->fd >= 0)
 		close(u->fd);
@@ -59,8 +61,11 @@ struct s3_upload *s3_upload_new(struct s3 *s, const char *key, const struct s3_p
 	u->s = s;
 	u->key = xstrdup(key);
 	u->fd = -1;
-	if (o)
+	if (o) {
 		u->o = *o;
+		u->o.content_type = u->type = o->content_type ? xstrdup(o->content_type) : NULL;
+		u->o.note = u->note = o->note ? xstrdup(o->note) : NULL;
+	}
 	buf_add_hex(&hex, random, sizeof(random));
 	str_copy(u->mark, sizeof(u->mark), buf_str(&hex));
 	buf_free(&hex);
@@ -144,15 +149,14 @@ static void abort_older(struct s3_upload *u)
 static int begin(struct s3_upload *u, struct err *e)
 {
 	struct s3_call c = {.method = "POST", .what = "begin an upload of", .key = u->key, .query = "uploads=", .late = true};
-	char sse[2][256], type[128], mark[64];
+	struct s3_lines room;
+	char mark[64];
 	struct buf id = BUF_INIT;
 
 	abort_older(u);
-	snprintf(type, sizeof(type), "Content-Type: %s", u->o.content_type ? u->o.content_type : "application/octet-stream");
 	snprintf(mark, sizeof(mark), META ": %s", u->mark);
-	s3_header_add(&c, type);
+	s3_header_object(u->s, &c, &u->o, &room);
 	s3_header_add(&c, mark);
-	s3_header_sse(u->s, &c, sse);
 	if (s3_call(u->s, &c, e))
 		return -1;
 	if (!xml_find(buf_str(&u->s->answer.body), "InitiateMultipartUploadResult/UploadId", &id) || !id.len) {

@@ -14,6 +14,7 @@
  *   flip NAME BYTE         damage its file     lie NAME KEY JSON  change its description in the job
  *   kill-after MS          SIGKILL, so long after the next load was asked for (0: never)
  *   dry NAME...            load.start as a dry run
+ *   load-id N              of the next load (else one more than the last; its load_time is so many ms after a fixed one)
  *   attempt N              of the next loads   on-reject answer|kill|fail               discard NAME       sample ROWS   check   call METHOD {params}
  */
 #include "base.h"
@@ -506,6 +507,11 @@ static void call(const char *method, json_t *params, const int *fds, size_t n)
 	await(last_id);
 }
 
+static json_t *load_time(void)
+{
+	return json_integer(BASE_NS + load_id * NSEC_PER_MSEC);
+}
+
 static json_t *job(void)
 {
 	json_t *p = json_pack("{s:I, s:I, s:s, s:I, s:s, s:s, s:O, s:I, s:s, s:O}", "load", (json_int_t)++load_id, "attempt", (json_int_t)attempt, "source", source, "source_id",
@@ -513,6 +519,7 @@ static json_t *job(void)
 
 	if (!p)
 		die("cannot build the job");
+	json_object_set_new(p, "load_time", load_time());
 	return p;
 }
 
@@ -551,6 +558,7 @@ static void discard(const char *name)
 	json_t *p = json_pack("{s:s, s:s, s:I, s:s, s:s, s:O}", "schema", schema, "table", table, "source_id", (json_int_t)source_id, "source", source, "queue_id", queue, "batch",
 		batch_named(name)->params);
 
+	json_object_set_new(p, "load_time", load_time());
 	call("load.discard", p, NULL, 0);
 }
 
@@ -670,6 +678,8 @@ static bool setting(const char *verb, char *rest)
 		set(&queue, rest);
 	} else if (strcmp(verb, "attempt") == 0) {
 		attempt = number_or(rest, 1);
+	} else if (strcmp(verb, "load-id") == 0) {
+		load_id = number_or(rest, 1) - 1;
 	} else if (strcmp(verb, "kill-after") == 0) {
 		kill_after = number_or(rest, 0);
 	} else if (strcmp(verb, "forget") == 0) {
