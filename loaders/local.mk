@@ -19,6 +19,7 @@ LOADER_LIBS = libloader.a $(SHARED_LIBS)
 include loaders/postgres/local.mk
 include loaders/s3/local.mk
 include loaders/redshift/local.mk
+include loaders/snowflake/local.mk
 
 pkglibexec_PROGRAMS += stitch-load-sqlite
 stitch_load_sqlite_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)

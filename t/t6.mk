@@ -28,3 +28,5 @@ check_PROGRAMS += t/unit/6005-nested.tap
 t_unit_6005_nested_tap_SOURCES = t/unit/6005-nested.c
 t_unit_6005_nested_tap_LDADD = $(LOADER_TEST_LIBS)
 dist_check_SCRIPTS += t/sh/t6020-loader-redshift.t
+EXTRA_DIST += t/lib/snowflake-q.py
+dist_check_SCRIPTS += t/sh/t6030-loader-snowflake.t

@@ -28,8 +28,11 @@ static const struct kind destinations[] = {
 			     {"s3_session_token", SECRET}, {"s3_iam_role", 0}}},
 	{"s3", {{"endpoint", 0}, {"bucket", MUST}, {"region", 0}, {"access_key", MUST}, {"secret_key", MUST | SECRET}, {"session_token", SECRET}, {"format", 0},
 		       {"key_template", 0}, {"csv_delimiter", 0}, {"csv_force_quote", 0}, {"path_style", 0}, {"sse", 0}}},
+	{"snowflake", {{"url", 0}, {"account", MUST}, {"user", MUST}, {"private_key", MUST | SECRET}, {"database", MUST}, {"warehouse", 0}, {"role", 0}, {"schema", 0},
+			      {"numbers", 0}, {"s3_bucket", MUST}, {"s3_region", 0}, {"s3_endpoint", 0}, {"s3_prefix", 0}, {"s3_access_key", MUST},
+			      {"s3_secret_key", MUST | SECRET}, {"s3_session_token", SECRET}, {"storage_integration", 0}, {"stage", 0}}},
 };
-static const char *const destinations_to_come[] = {"snowflake", "bigquery"};
+static const char *const destinations_to_come[] = {"bigquery"};
 
 static const struct kind sources[] = {
 	{"import", {{"when_paused", 0}, {"rate_limit", 0}}},

