@@ -63,3 +63,7 @@ t_unit_0030_transit_tap_LDADD = $(SHARED_TEST_LIBS)
 noinst_PROGRAMS += t/lib/s3-tool
 t_lib_s3_tool_SOURCES = t/lib/s3-tool.c
 t_lib_s3_tool_LDADD = $(HTTP_LIBS)
+dist_check_SCRIPTS += t/sh/t0040-s3.t
+check_PROGRAMS += t/unit/0040-xml.tap
+t_unit_0040_xml_tap_SOURCES = t/unit/0040-xml.c
+t_unit_0040_xml_tap_LDADD = $(SHARED_TEST_LIBS)

@@ -15,8 +15,10 @@
 #define SAMPLE_BYTES (256u << 10)
 #define SAMPLE_KEYS 200000 /* looked at */
 
-static void policy_statement(struct jwrite *w, const char *const *actions, size_t n, const char *resource)
+static void policy_statement(struct jwrite *w, const char *const *actions, size_t n, const char *arn, struct str in)
 {
+	char *resource = xasprintf("%s%s" STR_FMT, arn, in.len ? "/" : "", STR_ARG(in));
+
 	jwrite_object(w);
 	jwrite_kv_string(w, "Effect", "Allow");
 	jwrite_key(w, "Action");
@@ -26,27 +28,30 @@ static void policy_statement(struct jwrite *w, const char *const *actions, size_
 	jwrite_array_end(w);
 	jwrite_kv_string(w, "Resource", resource);
 	jwrite_object_end(w);
+	free(resource);
 }
 
 void sd_policy(const struct s3_dest *s, struct buf *out)
 {
 	static const char *const objects[] = {"s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:AbortMultipartUpload"};
 	static const char *const whole[] = {"s3:ListBucket", "s3:ListBucketMultipartUploads"};
-	struct str beginning = key_beginning(&s->key);
-	char *arn = xasprintf("arn:aws:s3:::%s", s->bucket), *in = xasprintf("%s/" STR_FMT "*", arn, STR_ARG(beginning));
+	char *arn = xasprintf("arn:aws:s3:::%s", s->bucket);
+	struct buf in = BUF_INIT;
 	struct jwrite w;
 
+	key_beginning(&s->key, &in);
+	buf_addc(&in, '*');
 	jwrite_init(&w, out);
 	jwrite_object(&w);
 	jwrite_kv_string(&w, "Version", "2012-10-17");
 	jwrite_key(&w, "Statement");
 	jwrite_array(&w);
-	policy_statement(&w, objects, ARRAY_LEN(objects), in);
-	policy_statement(&w, whole, ARRAY_LEN(whole), arn);
+	policy_statement(&w, objects, ARRAY_LEN(objects), arn, buf_str(&in));
+	policy_statement(&w, whole, ARRAY_LEN(whole), arn, STR_NULL);
 	jwrite_array_end(&w);
 	jwrite_object_end(&w);
 	free(arn);
-	free(in);
+	buf_free(&in);
 }
 
 static int is_probe(const struct s3_object *o, void *arg)
@@ -99,10 +104,13 @@ void sd_check(void *self, struct loader_check *c)
 {
 	static const char *const names[PROBES] = {"put objects", "read objects", "list objects", "delete objects"};
 	struct s3_dest *s = self;
-	struct str beginning = key_beginning(&s->key);
-	char *key = xasprintf(STR_FMT "_stitch_check_%d", STR_ARG(beginning), (int)getpid());
+	struct buf name = BUF_INIT;
+	const char *key;
 	bool put = false;
 
+	key_beginning(&s->key, &name);
+	buf_addf(&name, "_stitch_check_%d", (int)getpid());
+	key = buf_cstr(&name);
 	s->phase = "checking";
 	for (unsigned k = 0; k < PROBES; k++) {
 		struct err e = ERR_INIT;
@@ -117,7 +125,7 @@ void sd_check(void *self, struct loader_check *c)
 		else if (k == PROBE_PUT)
 			put = true;
 	}
-	free(key);
+	buf_free(&name);
 }
 
 /* --- the first rows of the newest file --- */

@@ -123,7 +123,7 @@ static void *sd_open(struct loader *l, const json_t *settings, struct buf *fix, 
 	if (format_settings(s, settings, e) || !(s->s3 = open_bucket(s, settings, false, e)) || !(s->probe = open_bucket(s, settings, true, e)))
 		goto fail;
 	/* the error of a list is told in words, that of a head by a number */
-	buf_addstr(&beginning, key_beginning(&s->key));
+	key_beginning(&s->key, &beginning);
 	rc = s3_list(s->probe, buf_cstr(&beginning), NULL, stop_at_first, NULL, e);
 	buf_free(&beginning);
 	if (rc < 0) {

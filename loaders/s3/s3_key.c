@@ -183,13 +183,10 @@ void key_prefix(const struct key_template *t, const char *schema, const char *ta
 		put_piece(out, t, k, &p);
 }
 
-struct str key_beginning(const struct key_template *t)
+void key_beginning(const struct key_template *t, struct buf *out)
 {
-	struct str s = t->n && t->piece[0].e == KEY_TEXT ? t->piece[0].text : STR_NULL;
-
-	while (s.len && s.ptr[0] == '/')
-		s = str_mem(s.ptr + 1, s.len - 1);
-	return s;
+	if (t->n && t->piece[0].e == KEY_TEXT)
+		put(out, t->piece[0].text);
 }
 
 /* Digits at the front of s: n of them, or all when n is 0. */

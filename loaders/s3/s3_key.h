@@ -35,7 +35,7 @@ int key_make(const struct key_template *t, const struct key_parts *p, struct buf
 /* What all keys of a schema's table begin with. */
 void key_prefix(const struct key_template *t, const char *schema, const char *table, struct buf *out);
 /* What all keys begin with. */
-struct str key_beginning(const struct key_template *t);
+void key_beginning(const struct key_template *t, struct buf *out);
 /* Is it a file of that very table (not of a subtable)? loaded: its timestamp, ms. */
 bool key_is_of(const struct key_template *t, const char *schema, const char *table, const char *key, int64_t *loaded);
 /* A name as it stands between slashes: no slash, no control character, not "." or "..". Appended. */

@@ -180,8 +180,12 @@ void csv_sample(const struct csv *c, struct str text, bool whole, unsigned max, 
 	size_t k;
 	json_t *v;
 
-	if (!text.len || !csv_line(c, &p, end, whole, columns))
+	if (!text.len)
 		return;
+	if (!csv_line(c, &p, end, whole, columns)) {
+		json_array_clear(columns);
+		return;
+	}
 	json_array_foreach(columns, k, v)
 	{
 		if (json_is_null(v))

@@ -81,6 +81,28 @@ check_PROGRAMS += t/fuzz/rpc.tap
 t_fuzz_rpc_tap_SOURCES = t/fuzz/replay.c t/fuzz/rpc.c
 t_fuzz_rpc_tap_LDADD = $(SHARED_TEST_LIBS)
 
+FUZZ_TARGETS += xml
+check_PROGRAMS += t/fuzz/xml.tap
+t_fuzz_xml_tap_SOURCES = t/fuzz/replay.c t/fuzz/xml.c
+t_fuzz_xml_tap_LDADD = $(SHARED_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/xml
+t_fuzz_xml_SOURCES = t/fuzz/xml.c
+t_fuzz_xml_LDADD = $(SHARED_TEST_LIBS)
+t_fuzz_xml_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
+FUZZ_TARGETS += s3-sample
+check_PROGRAMS += t/fuzz/s3-sample.tap
+t_fuzz_s3_sample_tap_SOURCES = t/fuzz/replay.c t/fuzz/s3-sample.c
+t_fuzz_s3_sample_tap_LDADD = $(S3_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/s3-sample
+t_fuzz_s3_sample_SOURCES = t/fuzz/s3-sample.c
+t_fuzz_s3_sample_LDADD = $(S3_TEST_LIBS)
+t_fuzz_s3_sample_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 FUZZ_TARGETS += frame
 check_PROGRAMS += t/fuzz/frame.tap
 t_fuzz_frame_tap_SOURCES = t/fuzz/replay.c t/fuzz/frame.c
