@@ -331,17 +331,37 @@ static int put_children(struct load *ld, const struct row *row, struct err *e)
 	return 0;
 }
 
+void loader_blame(struct loader *l, const char *column)
+{
+	l->blamed = column;
+}
+
+/* Which column, and its value; text needs room for what is no slice of the record. */
+static void blame(const struct load *ld, const char *column, const struct row *row, struct refusal *why, char text[TIMEFMT_MAX])
+{
+	const struct layout *lo = &ld->los.t[0];
+
+	if (column)
+		why->field = str_c(column);
+	for (size_t k = 0; column && k < lo->n; k++)
+		if (strcmp(lo->columns[k].name, column) == 0)
+			why->value = cell_text(&row->cells[k], text);
+}
+
 static int put(struct load *ld, size_t at, uint64_t record, const struct row *row, struct str line, struct err *e)
 {
 	size_t known = ld->l->n_refused;
 	struct refusal why = {.reason = BUF_INIT};
+	char text[TIMEFMT_MAX];
 
 	if (!ld->puts)
 		return 0;
+	ld->l->blamed = NULL;
 	if (ld->l->ops->put(ld->l->self, row, e) == 0)
 		return put_children(ld, row, e);
 	if (e->code != ERR_DATA || ld->l->n_refused != known || ld->l->again)
 		return -1;
+	blame(ld, ld->l->blamed, row, &why, text);
 	buf_adds(&why.reason, e->text);
 	err_clear(e);
 	return reject(ld, at, record, &why, line, e);
@@ -354,12 +374,7 @@ static int reject_refused(struct load *ld, size_t at, uint64_t record, const str
 	char text[TIMEFMT_MAX];
 
 	buf_adds(&why.reason, r->reason);
-	if (r->column)
-		why.field = str_c(r->column);
-	for (size_t k = 0; r->column && k < ld->los.t[0].n; k++)
-		if (strcmp(ld->los.t[0].columns[k].name, r->column) == 0) {
-			why.value = cell_text(&row->cells[k], text);
-		}
+	blame(ld, r->column, row, &why, text);
 	return reject(ld, at, record, &why, line, e);
 }
 

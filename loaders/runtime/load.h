@@ -22,6 +22,8 @@ struct loader {
 	struct refused *refused; /* what the destination refused in this load, by ordinal */
 	size_t n_refused, cap_refused;
 	bool again; /* the destination asks for another run */
+	const char *blamed; /* column whose value the destination refuses in put; NULL: not told */
+	int64_t retry_after; /* ns; what the destination asked for in this request, 0: nothing */
 };
 
 /* *bad: index of the batch that an error is about, or SIZE_MAX. Returns the answer (caller decrefs) or NULL. */

@@ -64,8 +64,7 @@ struct reject { const char *batch; uint64_t record; struct str field, value, rea
 
 struct loader_check; /* answer to loader.check; filled by check_right() and check_failed() */
 void check_right(struct loader_check *c, const char *name, bool ok, const char *detail); /* one right that was tried; detail may be NULL */
-/* Why it does not work and what a person does about it; the first call counts. */
-void check_failed(struct loader_check *c, const char *cause, const char *fix);
+void check_failed(struct loader_check *c, const char *cause, const char *fix); /* why it does not work and what a person does about it; the first call counts */
 
 struct loader_ops {
 	const char *kind; /* "sqlite" */
@@ -140,6 +139,8 @@ struct loader_ops {
 void loader_tick(struct loader *l, const char *phase);
 /* Row number `ordinal` (row->ordinal) is refused by the destination for this reason; column: the one whose value it is, or NULL. See rows_end. */
 void loader_refuse(struct loader *l, uint64_t ordinal, const char *column, const char *reason);
+void loader_blame(struct loader *l, const char *column); /* before put returns ERR_DATA: whose value it is; a name of the layout */
+void loader_retry_after(struct loader *l, int64_t ns); /* the destination asks for so long a pause: told with the error that ends this request */
 /* In place of loader_refuse(): no record is known yet, run the load once more, I shall do it in a way that shows which. Then return -1 with ERR_DATA. */
 void loader_again(struct loader *l);
 

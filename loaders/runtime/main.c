@@ -109,12 +109,19 @@ static json_t *text_json(const char *s)
 	return v ? v : json_string("(text that is not UTF-8)");
 }
 
-static void answer_error(struct buf *out, json_t *id, const char *batch, const struct err *e)
+void loader_retry_after(struct loader *l, int64_t ns)
+{
+	l->retry_after = MAX(l->retry_after, ns);
+}
+
+static void answer_error(const struct loader *l, struct buf *out, json_t *id, const char *batch, const struct err *e)
 {
 	json_t *data = json_pack("{s:s}", "class", class_of(e->code)), *text = text_json(e->text);
 
 	if (batch)
 		json_object_set_new(data, "batch", json_string(batch));
+	if (l->retry_after > 0)
+		json_object_set_new(data, "retry_after", json_integer((l->retry_after + NSEC_PER_SEC - 1) / NSEC_PER_SEC));
 	rpc_error(out, id, RPC_FAILED, json_string_value(text), data);
 	json_decref(text);
 	json_decref(data);
@@ -264,6 +271,7 @@ static int handle(struct loader *l, const struct rpc_msg *m, struct buf *out)
 	bool close = strcmp(m->method, "loader.close") == 0;
 
 	l->told = mono();
+	l->retry_after = 0;
 	atomic_store(&l->busy, !close);
 	if (close)
 		result = json_object();
@@ -285,7 +293,7 @@ static int handle(struct loader *l, const struct rpc_msg *m, struct buf *out)
 	if (m->id && result)
 		rpc_result(out, m->id, result);
 	else if (m->id)
-		answer_error(out, m->id, batch[0] ? batch : NULL, &e);
+		answer_error(l, out, m->id, batch[0] ? batch : NULL, &e);
 	json_decref(result);
 	atomic_store(&l->busy, false);
 	return !close;

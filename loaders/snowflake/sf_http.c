@@ -155,10 +155,11 @@ static int64_t pause_after(int rc, const struct http_answer *a, const struct err
 	return wanted >= 0 ? MAX(wanted / NSEC_PER_MSEC, (int64_t)PAUSE_FIRST) : pause;
 }
 
-static const char *too_much(const struct http_answer *a, char text[120])
+static const char *too_much(const struct snow *s, const struct http_answer *a, char text[120])
 {
 	int64_t wanted = http_retry_after(a);
 
+	loader_retry_after(s->loader, wanted);
 	if (wanted < 0)
 		snprintf(text, 120, "it did so %d times", TRIES);
 	else
@@ -199,7 +200,7 @@ static int exchange(struct snow *s, const char *method, const char *url, const c
 		goto out;
 	if (!rc && (a.status == 429 || a.status >= 500) && !*text_of(*out, "code"))
 		rc = err_set(e, ERR_TRANSIENT, "Snowflake answers %u (%s): %s; %s", a.status, a.status == 429 ? "too many requests" : "not available",
-			*text_of(*out, "message") ? text_of(*out, "message") : "no reason given", too_much(&a, words));
+			*text_of(*out, "message") ? text_of(*out, "message") : "no reason given", too_much(s, &a, words));
 	else if (!rc && (a.status == 200 || a.status == 202))
 		rc = err_set(e, ERR_CONFIG, "%s does not answer as Snowflake does; correct the setting url", s->url);
 	else if (!rc)

@@ -45,8 +45,9 @@ int sf_rows_begin(void *self, const struct job *j, const struct layouts *los, co
 
 /* --- values --- */
 
-static int refuse(const struct column *c, struct str value, const char *what, struct err *e)
+static int refuse(const struct snow *s, const struct column *c, struct str value, const char *what, struct err *e)
 {
+	loader_blame(s->loader, c->name);
 	return err_set(e, ERR_DATA, "%s for %s on [%.*s]", what, c->name, (int)MIN(value.len, (size_t)200), value.ptr);
 }
 
@@ -82,11 +83,11 @@ static int check_number(const struct snow *s, const struct column *c, const stru
 		if (survives(number, &finite))
 			return 0;
 		if (!finite)
-			return refuse(c, number, "number out of range", e);
-		return s->numbers == NUMBERS_ROUNDED ? 0 : refuse(c, number, "more digits than FLOAT keeps (see the setting numbers)", e);
+			return refuse(s, c, number, "number out of range", e);
+		return s->numbers == NUMBERS_ROUNDED ? 0 : refuse(s, c, number, "more digits than FLOAT keeps (see the setting numbers)", e);
 	}
 	if (decimal_size(number, 76, &precision, &scale) || precision - scale > whole || scale > (real ? real->scale : 0))
-		return refuse(c, number, c->type == COL_INTEGER ? "integer out of range" : "decimal out of range", e);
+		return refuse(s, c, number, c->type == COL_INTEGER ? "integer out of range" : "decimal out of range", e);
 	return 0;
 }
 
