@@ -1,4 +1,11 @@
 # family t6: check_PROGRAMS += t/unit/6NNN-name.tap (with _SOURCES, _LDADD), dist_check_SCRIPTS += t/sh/t6NNN-name.t
+# S3
+dist_check_SCRIPTS += t/sh/t6010-loader-s3.t t/sh/t6011-s3-faults.t
+EXTRA_DIST += t/lib/s3-proxy.py
+S3_TEST_LIBS = libtap.a libs3load.a $(LOADER_LIBS)
+check_PROGRAMS += t/unit/6012-s3-key.tap
+t_unit_6012_s3_key_tap_SOURCES = t/unit/6012-s3-key.c
+t_unit_6012_s3_key_tap_LDADD = $(S3_TEST_LIBS)
 check_PROGRAMS += t/unit/6011-pgcopy.tap
 t_unit_6011_pgcopy_tap_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
 t_unit_6011_pgcopy_tap_SOURCES = t/unit/6011-pgcopy.c
@@ -17,7 +24,6 @@ t_unit_6002_rows_tap_SOURCES = t/unit/6002-rows.c
 t_unit_6002_rows_tap_LDADD = $(LOADER_TEST_LIBS)
 dist_check_SCRIPTS += t/sh/t6001-loader-sqlite.t t/sh/t6002-loader-postgres.t t/sh/t6003-postgres-faults.t
 EXTRA_DIST += t/lib/loader-contract.sh t/lib/loader-nested.sh t/lib/pg-proxy.py
-EXTRA_DIST += t/lib/s3-proxy.py
 check_PROGRAMS += t/unit/6004-record.tap
 t_unit_6004_record_tap_SOURCES = t/unit/6004-record.c
 t_unit_6004_record_tap_LDADD = $(LOADER_TEST_LIBS)
@@ -26,13 +32,8 @@ t_unit_6020_redshift_tap_SOURCES = t/unit/6020-redshift.c
 t_unit_6020_redshift_tap_LDADD = libtap.a libredshift.a libpostgres.a $(SHARED_LIBS) $(PQ_LIBS)
 dist_check_SCRIPTS += t/sh/t6020-loader-redshift.t t/sh/t6021-redshift-faults.t
 EXTRA_DIST += t/lib/s3-between.py
-dist_check_SCRIPTS += t/sh/t6010-loader-s3.t
 check_PROGRAMS += t/unit/6005-nested.tap
 t_unit_6005_nested_tap_SOURCES = t/unit/6005-nested.c
 t_unit_6005_nested_tap_LDADD = $(LOADER_TEST_LIBS)
 EXTRA_DIST += t/lib/snowflake-q.py
 dist_check_SCRIPTS += t/sh/t6030-loader-snowflake.t
-S3_TEST_LIBS = libtap.a libs3load.a $(LOADER_LIBS)
-check_PROGRAMS += t/unit/6012-s3-key.tap
-t_unit_6012_s3_key_tap_SOURCES = t/unit/6012-s3-key.c
-t_unit_6012_s3_key_tap_LDADD = $(S3_TEST_LIBS)

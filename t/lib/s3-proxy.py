@@ -5,10 +5,10 @@
    POST /_proxy/rule  {"method": "PUT", "path": REGEX over path and query, "count": 1 (-1: always), "skip": 0, "action": ...}
      answer    status and XML <Code> instead of passing it on: "status", "code", "message", "headers": {...}, "extra" (XML inside <Error>)
      lose      the server gets it, its answer nobody      cut   neither         half   half of the answer's body, then the end
-     hang      no answer, until the client goes           kill  SIGKILL to "pid", then neither    kill-after  the server has answered; SIGKILL, answer nobody
+     hang      no answer, until the client goes           stall the server gets it, then as hang
      late      200 and an <Error> in the body             slow  the answer after "seconds"
    GET /_proxy/log    a line a request: METHOD TARGET STATUS [x-amz-date]    POST /_proxy/clear    forgets rules and log"""
-import json, os, re, signal, socket, sys, threading, time
+import json, re, socket, sys, threading, time
 
 server = int(sys.argv[1])
 lock = threading.Lock()
@@ -117,7 +117,7 @@ def one(c):
         return control(c, method, target, body)
     r = rule_for(method, target) or {"action": "pass"}
     a = r["action"]
-    if a not in ("pass", "slow"):
+    if a not in ("pass", "slow", "stall"):
         note(method, target, a, h)
     if a == "answer":
         x = "<?xml version=\"1.0\"?><Error><Code>%s</Code><Message>%s</Message>%s</Error>" % (r.get("code", ""), r.get("message", "by the proxy"), r.get("extra", ""))
@@ -127,14 +127,13 @@ def one(c):
     if a == "hang":
         c.s.recv(1)
         raise OSError("gone")
-    if a == "kill":
-        os.kill(int(r["pid"]), signal.SIGKILL)
-    if a in ("cut", "kill"):
+    if a == "cut":
         raise OSError(a)
     rh, rb = forward(h, body, method)
-    if a == "kill-after":
-        os.kill(int(r["pid"]), signal.SIGKILL)
-    if a in ("lose", "kill-after"):
+    if a == "stall":
+        note(method, target, "stalled", h)
+        c.s.recv(1)
+    if a in ("lose", "stall"):
         raise OSError(a)
     if a == "half":
         c.s.sendall(rh + b"\r\n\r\n" + rb[: len(rb) // 2])

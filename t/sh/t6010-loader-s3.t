@@ -12,7 +12,7 @@ PROGRAM=$BUILD/stitch-load-s3
 base=$(jq -nc '{endpoint: env.S3_ENDPOINT, bucket: env.S3_BUCKET, region: env.S3_REGION, access_key: env.AWS_ACCESS_KEY_ID, secret_key: env.AWS_SECRET_ACCESS_KEY}')
 with() { SETTINGS=$(jq -c ". + $1" <<<"$base"); }
 files() { (cd "$S3_DATA" && find . -type f | sed 's|^\./||' | sort); }
-clear_bucket() { rm -rf "${S3_DATA:?}"/*; }
+clear_bucket() { rm -rf "${S3_DATA:?}"/* "$T/env/s3-run/main/meta/$S3_BUCKET"; }
 # FILE COLUMN...: the columns of a CSV file, | between, a line each; NULL as \N (an empty text is nothing). By Python's csv, and the raw line for NULL
 csv() {
 	python3 - "$S3_DATA/$1" "${@:2}" <<'PY'
