@@ -15,6 +15,7 @@
 #include "xalloc.h"
 
 #define US_PER_DAY INT64_C(86400000000)
+#define FULL_PAUSE (15 * 60 * NSEC_PER_SEC) /* a full cluster is not emptied by trying */
 
 static const char *const reserved[] = {"bi", "bo", "ti", "do", "it", "de", "st", NULL};
 
@@ -121,6 +122,8 @@ static enum err_code class_of(struct pg *p, const char **fix)
 	text = complaint(p);
 	code = rs_error_class(p->state, text, fix);
 	free(text);
+	if (code == ERR_FULL)
+		loader_retry_after(((struct redshift *)p->arg)->loader, FULL_PAUSE);
 	return code;
 }
 

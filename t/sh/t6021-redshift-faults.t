@@ -239,6 +239,7 @@ END
 }
 trouble "a serializable conflict" 1023 'Serializable isolation violation on table - 2751, transactions forming the cycle are: 1, 2' transient 'isolation violation'
 trouble "a full cluster" 'Disk Full' 'error: Disk Full code: 1016' transient 'make room'
+is "which is not tried again soon" 900 "$(last .data.retry_after)"
 trouble "a resize" 'cannot write: the system is in resize mode' '' transient 'resize'
 
 # --- settings that are wrong: a person must act, and is told how ---
