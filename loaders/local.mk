@@ -16,6 +16,7 @@ libloader_a_SOURCES = \
 	loaders/runtime/rows.c loaders/runtime/rows.h \
 	loaders/runtime/uuid.c loaders/runtime/uuid.h
 LOADER_LIBS = libloader.a $(SHARED_LIBS)
+include loaders/bigquery/local.mk
 include loaders/postgres/local.mk
 include loaders/s3/local.mk
 include loaders/redshift/local.mk

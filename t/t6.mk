@@ -37,3 +37,5 @@ t_unit_6005_nested_tap_SOURCES = t/unit/6005-nested.c
 t_unit_6005_nested_tap_LDADD = $(LOADER_TEST_LIBS)
 EXTRA_DIST += t/lib/snowflake-q.py
 dist_check_SCRIPTS += t/sh/t6030-loader-snowflake.t
+dist_check_SCRIPTS += t/sh/t6040-loader-bigquery.t
+EXTRA_DIST += t/lib/bigquery-double.py t/lib/bigquery-q.py

@@ -5,6 +5,7 @@
 #   tab NAME  the quoted name of the table NAME of schema shop
 #   ts COL    SQL: the timestamp as text YYYY-MM-DD HH:MM:SS.ffffff
 #   TRUE FALSE  how q shows them
+#   WIDEST    a number as wide as numbers can be here (of 30 digits before the point and 9 after it, if not set)
 #   COLLIDES  a field's name that is the same column as "a" here (A, if not set)
 #   NESTING   flatten, text, keep or record (text, if not set)
 #   RENAMES   not empty: the first type's column gets its suffix, too; INTEGER: that of integers (it, if not set)
@@ -84,7 +85,8 @@ END
 }
 
 contract_values() {
-	drive <<'END'
+	local widest=${WIDEST:-123456789012345678901234567890.123456789}
+	drive <<END
 table vals id
 declare id integer
 declare at timestamp
@@ -92,15 +94,15 @@ declare day date
 declare big bignum
 batch v1
 entry 1
-rec 1 {"id":-9223372036854775808,"n":123456789012345678901234567890.123456789,"s":"","b":true,"at":"2024-02-29T23:30:00+02:00","day":"2024-02-29"}
-rec 2 {"id":9223372036854775807,"n":0.1,"s":"Gr\u00fc\u00dfe \"\\ \u00e4\n\ud83d\ude00","b":false,"at":"2024-02-29 12:00:00.1234567Z","big":98765432109876543210987654321}
+rec 1 {"id":-9223372036854775808,"n":$widest,"s":"","b":true,"at":"2024-02-29T23:30:00+02:00","day":"2024-02-29"}
+rec 2 {"id":9223372036854775807,"n":0.1,"s":"Gr\u00fc\u00dfe \"\\\\ \u00e4\n\ud83d\ude00","b":false,"at":"2024-02-29 12:00:00.1234567Z","big":98765432109876543210987654321}
 rec 3 {"id":0,"n":-1e3,"s":null,"nothing":null,"at":null}
 rec 4 {"id":5,"n":0.30000000000000004,"s":"tab\there"}
 end
 load v1
 END
 	is "values: all are taken" '[[4,0,false]]' "$(counts)"
-	is "numbers of 30 digits, bounds of int64, the smallest part of a double" "${NUMBERS:-"-9223372036854775808|123456789012345678901234567890.123456789
+	is "numbers of 30 digits, bounds of int64, the smallest part of a double" "${NUMBERS:-"-9223372036854775808|$widest
 0|-1000
 5|0.30000000000000004
 9223372036854775807|0.1"}" "$(q "SELECT id, n FROM $(tab vals) ORDER BY id")"

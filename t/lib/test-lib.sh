@@ -305,6 +305,41 @@ sf_q() {
 sf_fault() { curl -sf -o /dev/null -H 'Content-Type: application/json' --data-binary "$1" "$SF_URL/_double/fault"; }
 stop_postgres() { STITCH_ENV_DIR=$T/env "$STITCH_SHARED/env/postgres-server" stop >/dev/null 2>&1; }
 pg() { psql -XAtq -v ON_ERROR_STOP=1 -c "$1"; } # SQL
+# The stand-in for BigQuery: sets BQ_URL, BQ_KEY (a service account's key), BQ_SETTINGS (a destination's, as JSON), bq_pid. bq_q SQL asks it, independent of our code;
+# bq_double WHAT JSON: fault (see bigquery-double), refuse, slow, deny, stats (see t/lib/bigquery-double.py).
+start_bigquery() {
+	need_shared
+	need jq curl
+	local home bin
+	BQ_PYTHON=$("$top/t/lib/parts.sh" bigquery 2>"$T/bq.why") || skip_all "no stand-in for BigQuery: $(tail -n 3 "$T/bq.why")"
+	bin=$(dirname "$BQ_PYTHON") BQ_KEY=$T/bq.json
+	# where the installation put DuckDB's extensions
+	home=$bin/../../home
+	BQ_PORT=$(free_port) BQ_BEHIND=$(free_port)
+	BQ_URL=http://127.0.0.1:$BQ_PORT
+	"$BQ_PYTHON" "$STITCH_SHARED/env/bigquery-double" make-key --key "$BQ_KEY" --port "$BQ_PORT" || bail "no key for BigQuery"
+	mkdir -p "$T/bq-gcs" "$T/bq-uploads"
+	HOME=$home BQEMU_GCS_LOCAL_ROOT=$T/bq-gcs BQEMU_UPLOAD_STAGING_DIR=$T/bq-uploads "$bin/bqemulator" start --rest-port "$BQ_BEHIND" --grpc-port 0 --project stitch-test \
+		--log-level warning >"$T/bq-emulator.out" 2>&1 7>&- 8>&- &
+	track $!
+	"$BQ_PYTHON" "$top/t/lib/bigquery-double.py" serve --double "$STITCH_SHARED/env/bigquery-double" --port "$BQ_PORT" --backend "http://127.0.0.1:$BQ_BEHIND" --key "$BQ_KEY" \
+		>"$T/bq.out" 2>&1 7>&- 8>&- &
+	bq_pid=$!
+	track $bq_pid
+	wait_for 60 'curl -s -o /dev/null "http://127.0.0.1:$BQ_BEHIND/bigquery/v2/projects/stitch-test/datasets" && curl -s -o /dev/null "$BQ_URL/"' ||
+		bail "the stand-in for BigQuery does not start: $(tail -n 3 "$T/bq-emulator.out" "$T/bq.out")"
+	BQ_SETTINGS=$(jq -nc --arg url "$BQ_URL" --rawfile key "$BQ_KEY" '{url: $url, project: "stitch-test", credentials: $key}')
+	mkfifo "$T/bq.ask" "$T/bq.said"
+	"$BQ_PYTHON" "$top/t/lib/bigquery-q.py" "$BQ_KEY" <"$T/bq.ask" >"$T/bq.said" 2>>"$T/bq-q.log" 7>&- 8>&- &
+	track $!
+	exec {BQ_ASK}>"$T/bq.ask" {BQ_SAID}<"$T/bq.said"
+}
+bq_q() { # SQL: rows, values separated by |
+	local line
+	printf '%s\0' "$1" >&$BQ_ASK
+	while IFS= read -r -u $BQ_SAID line && [ "$line" != $'\x01' ]; do printf '%s\n' "$line"; done
+}
+bq_double() { curl -sf -H 'Content-Type: application/json' ${2:+--data-binary "$2"} "$BQ_URL/_double/$1"; } # WHAT [JSON]
 # SOURCE [DESTINATION]: as sqlite_chain, into Postgres
 pg_chain() {
 	local d=${2:-pg}
