@@ -50,11 +50,23 @@ static uint32_t code_point(const char *p, size_t n)
 	return c;
 }
 
+/* Columns that every table has already. */
+static bool is_system(struct str name)
+{
+	static const char *const names[] = {"oid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax", "insertxid", "deletexid"};
+
+	for (size_t k = 0; k < ARRAY_LEN(names); k++)
+		if (str_eqc(name, names[k]))
+			return true;
+	return false;
+}
+
 /* Of ASCII letters, digits, blank, _ and $ stay; all is folded to lower case, as the server does, so that what it has and what files name are the same bytes. */
 static void rs_name(struct str sent, struct buf *out)
 {
 	static locale_t unicode;
 	const char *p = sent.ptr, *end = p + sent.len;
+	size_t start = out->len;
 	char low[4];
 
 	if (!unicode)
@@ -74,6 +86,8 @@ static void rs_name(struct str sent, struct buf *out)
 			buf_addc(out, (char)c);
 		p++;
 	}
+	if (is_system(str_mem(buf_cstr(out) + start, out->len - start)))
+		buf_addc(out, '_');
 }
 
 /* --- complaints --- */
@@ -142,6 +156,16 @@ const char *rs_fix(struct redshift *r)
 
 	class_of(&r->pg, &fix);
 	return fix;
+}
+
+int rs_s3_failed(const struct redshift *r, struct err *e)
+{
+	char *text = xstrdup(e->text);
+
+	if (e->code == ERR_CONFIG && *s3_fix(r->s3))
+		err_set(e, ERR_CONFIG, "%.350s; %s (the settings' names begin with s3_ here)", text, s3_fix(r->s3));
+	free(text);
+	return -1;
 }
 
 static const char *const wishes[] = {NULL};

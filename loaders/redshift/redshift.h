@@ -16,7 +16,8 @@
 
 #define RS_VARCHAR_FIRST 128u /* bytes: what a text column has at first */
 #define RS_VARCHAR_MAX 65535u
-#define RS_ORDINAL "_stitch_ordinal"
+/* names that no sender can give: _sdc is reserved */
+#define RS_ORDINAL "_sdc_stitch_ordinal"
 
 /* A column as it is in the destination, as far as loads must know. */
 enum rs_type { RS_OTHER, RS_VARCHAR, RS_DOUBLE, RS_DECIMAL };
@@ -81,6 +82,7 @@ struct redshift {
 /* redshift.c */
 const char *rs_load_errors_table(const struct redshift *r); /* see rs_error_load_table(), of the last complaint */
 const char *rs_fix(struct redshift *r); /* what to do about the last complaint; "" */
+int rs_s3_failed(const struct redshift *r, struct err *e); /* e is from s3.h: what to do is added. Always -1 */
 
 /* rs_schema.c */
 /* The schema of a job as it is named here: caller frees. NULL: ERR_CONFIG. */

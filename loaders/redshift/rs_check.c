@@ -150,6 +150,25 @@ static void check_tables(struct check *k)
 	}
 }
 
+/* Nothing fails by it; but who loads many tables at once should know. */
+static void check_isolation(struct check *k)
+{
+	PGresult *res;
+
+	if (!pg_usable(&k->r->pg))
+		return;
+	res = pg_query(&k->r->pg, "SELECT db_isolation_level FROM stv_db_isolation_level WHERE db_name = current_database()", 0, NULL, NULL);
+	if (res && PQntuples(res) && strncasecmp(PQgetvalue(res, 0, 0), "serializable", 12) == 0) {
+		char *text = xasprintf("serializable: loads of two tables of one schema may refuse each other (1023) and are then tried again; ALTER DATABASE \"%s\""
+				       " ISOLATION LEVEL SNAPSHOT or concurrency=1 avoids it", PQdb(k->r->pg.conn));
+
+		check_right(k->c, "isolation level", true, text);
+		free(text);
+	}
+	PQclear(res);
+	undo(k->r);
+}
+
 /* The policy that the bucket's user and the cluster's role need. */
 static char *policy(const struct redshift *r, bool role)
 {
@@ -249,6 +268,7 @@ void rs_check(void *self, struct loader_check *c)
 		check_tables(&k);
 	}
 	check_bucket(&k);
+	check_isolation(&k);
 	free(k.table);
 	free(k.schema);
 	free(own);

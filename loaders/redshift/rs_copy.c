@@ -127,7 +127,7 @@ static int put_manifest(struct redshift *r, const struct rs_part *p, char **key,
 	names_add(&r->staged, *key);
 	rc = s3_put(r->s3, *key, buf_str(&b), &put, e);
 	buf_free(&b);
-	return rc ? err_wrap(e, "staging the rows") : 0;
+	return rc ? rs_s3_failed(r, e) : 0;
 }
 
 void rs_copy_text(const struct redshift *r, const char *table, const struct layout *lo, bool ordinal, const char *manifest, struct buf *sql)

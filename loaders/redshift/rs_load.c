@@ -14,7 +14,7 @@
 
 #define REJECTED_BYTES (4u << 20) /* of one statement; 16 MB is what a server takes */
 #define REJECTED_ROWS 300
-#define LEDGER_ROWS 500
+#define LEDGER_ROWS 50
 #define TEXT_MAX 65535u
 
 void rs_load_forget(struct redshift *r)

@@ -219,11 +219,15 @@ int rs_rows_end(void *self, struct err *e)
 		loader_again(r->loader);
 		return err_set(e, ERR_DATA, "columns were widened");
 	}
+	if (rc)
+		return -1;
 	r->phase = "staging in S3";
 	for (size_t k = 0; k < l->n_parts && !rc; k++)
 		rc = rs_stage_end(&l->parts[k].stage, e);
-	if (rc || !l->parts[0].stage.lines)
-		return rc;
+	if (rc)
+		return rs_s3_failed(r, e);
+	if (!l->parts[0].stage.lines)
+		return 0;
 	if (straight) {
 		l->inserted = l->parts[0].stage.lines;
 		return rs_copy(r, &l->parts[0], l->parts[0].table, false, e);

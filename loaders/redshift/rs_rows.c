@@ -88,8 +88,13 @@ static enum rs_type type_of(const struct rs_need *n)
 /* Is this number the shortest text of a double, or a longer one of the same value? Numbers of at most 15 digits are. */
 static bool is_double(struct str number, double d)
 {
+	unsigned n = 0;
 	char text[40];
 
+	for (size_t k = 0; k < number.len && number.ptr[k] != 'e' && number.ptr[k] != 'E'; k++)
+		n += number.ptr[k] >= '0' && number.ptr[k] <= '9';
+	if (n <= 15)
+		return true;
 	for (int digits = 15; digits <= 17; digits++) {
 		snprintf(text, sizeof(text), "%.*g", digits, d);
 		if (decimal_cmp(str_c(text), number) == 0)
@@ -239,5 +244,5 @@ int rs_put(void *self, const struct row *row, struct err *e)
 		return err_set(e, ERR_DATA, "the row is larger than the 4 MB that COPY takes");
 	if (row->table == 0 && lo->n_keys)
 		add_key(l, row);
-	return rs_stage_line(&p->stage, buf_str(&l->line), e);
+	return rs_stage_line(&p->stage, buf_str(&l->line), e) ? rs_s3_failed(r, e) : 0;
 }

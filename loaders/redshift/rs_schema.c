@@ -12,7 +12,7 @@
 #include "xalloc.h"
 
 #define NAME_MAX_BYTES 127
-#define NEW_COLUMN "_stitch_new"
+#define NEW_COLUMN "_sdc_stitch_new"
 #define TABLE_IS_THERE "42P07"
 #define COLUMN_IS_THERE "42701"
 #define COLUMN_GONE "42703"

@@ -176,6 +176,17 @@ load c1
 END
 is "pg_ is Redshift's" config "$(class)"
 
+drive <<'END'
+table system id
+batch s1
+entry 1
+rec 1 {"id":1,"oid":2,"ctid":"x","_stitch_ordinal":3,"o":{"xmin":4},"l":[{"oid":5,"value":6}]}
+end
+load s1
+END
+is "columns that every table has already are told apart by a _" '[[1,0,false]] 1|2|x|3' "$(counts) $(q 'SELECT id, oid_, ctid_, _stitch_ordinal FROM shop.system')"
+is "in nested values, too" '5|6' "$(q 'SELECT oid_, value FROM shop.system__l')"
+
 # --- a table that a person works with ---
 q "CREATE VIEW shop.seen AS SELECT id, i FROM shop.num"
 drive <<'END'

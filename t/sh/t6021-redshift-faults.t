@@ -290,6 +290,27 @@ END
 is "a schema that is there will do" '[[2,0,false]] true' "$(counts) $(first | jq .ok)"
 SETTINGS=$good
 
+q "CREATE TABLE stv_db_isolation_level AS SELECT '$PGDATABASE' AS db_name, 'Serializable' AS db_isolation_level"
+drive <<<check
+like "check tells what serializable means" 'ISOLATION LEVEL SNAPSHOT' "$(last '.rights[] | select(.name == "isolation level") | .detail')"
+
+# --- a load of more than one file ---
+if [ "$FLAVOUR" = plain ]; then
+	with "{s3_endpoint: \"http://127.0.0.1:$bport\"}"
+	: >"$T/rules/log"
+	{
+		printf 'table wide id\nbatch w1\nentry 1\n'
+		python3 -c 'import base64, os
+for k in range(1500): print("rec %d {\"id\":%d,\"s\":\"%s\"}" % (k, k, base64.b64encode(os.urandom(48000)).decode()))'
+		printf 'end\nload w1\n'
+	} >"$T/wide"
+	drive <"$T/wide"
+	is "rows of 96 MB that cannot be packed well" '[[1500,0,false]] 1500|64000' "$(counts) $(q 'SELECT count(*), min(length(s)) FROM shop.wide')"
+	is "come in two files" 2 "$(sed -n 's/^PUT .*-t0-\([0-9]*\).json.gz.*/\1/p' "$T/rules/log" | sort -u | wc -l)"
+	is "and no file is left" 0 "$(staged)"
+	SETTINGS=$good
+fi
+
 # --- what a load costs ---
 with "{s3_endpoint: \"http://127.0.0.1:$bport\"}"
 : >"$T/rules/log"
