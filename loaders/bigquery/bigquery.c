@@ -48,19 +48,23 @@ static void column_name(struct str name, struct buf *out)
 		}
 }
 
-const struct dialect bq_dialect = {
-	.suffix = {[COL_INTEGER] = "it", [COL_NUMBER] = "fl", [COL_BOOLEAN] = "bo", [COL_TIME] = "ti", [COL_STRING] = "st", [COL_JSON] = "re"},
-	.suffix_array = "ar",
-	.reserved = reserved,
-	.nesting = NEST_RECORD,
-	.column_max = 128,
-	.table_max = 1000, /* of 1024: room for the staging table's */
-	.columns_max = 10000,
-	.nul_ok = true,
-	.time_min = TIME_MIN,
-	.time_max = TIME_MAX,
-	.name = column_name,
-};
+#define DIALECT(adds) { \
+	.suffix = {[COL_INTEGER] = "it", [COL_NUMBER] = "fl", [COL_BOOLEAN] = "bo", [COL_TIME] = "ti", [COL_STRING] = "st", [COL_JSON] = "re"}, \
+	.suffix_array = "ar", \
+	.reserved = reserved, \
+	.nesting = NEST_RECORD, \
+	.column_max = 128, \
+	.table_max = 1000, \
+	.columns_max = 10000, \
+	.nul_ok = true, \
+	.time_min = TIME_MIN, \
+	.time_max = TIME_MAX, \
+	.name = column_name, \
+	.append = (adds), \
+}
+/* table_max: of 1024, with room for the name of a staging table */
+const struct dialect bq_dialect = DIALECT(false);
+static const struct dialect append_dialect = DIALECT(true);
 
 /* --- settings --- */
 
@@ -208,8 +212,7 @@ static const char *bq_server(void *self)
 
 static const struct dialect *get_dialect(void *self)
 {
-	(void)self;
-	return &bq_dialect;
+	return ((struct bq *)self)->append ? &append_dialect : &bq_dialect;
 }
 
 static bool bq_alive(void *self)

@@ -242,8 +242,10 @@ int bq_put(void *self, const struct row *row, struct err *e)
 	buf_truncate(&tx->line, 0);
 	buf_addc(&tx->line, '{');
 	for (size_t k = 0; k < tx->lo->n; k++)
-		if (put_cell(&tx->out[k], &row->cells[k], &tx->line, e))
+		if (put_cell(&tx->out[k], &row->cells[k], &tx->line, e)) {
+			loader_blame(b->l, tx->out[k].c->name);
 			return -1;
+		}
 	put_name(&tx->line, "_stitch_n");
 	buf_addf(&tx->line, "\"%" PRIu64 "\"}\n", tx->n_rows++);
 	b->phase = "uploading";

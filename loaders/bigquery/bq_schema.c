@@ -494,7 +494,7 @@ static int move_large(struct bq *b, const char *name, struct err *e)
 		buf_truncate(&sql, 0);
 		buf_adds(&sql, "UPDATE ");
 		bq_name(b, b->table, &sql);
-		buf_addf(&sql, " SET `%s` = CAST(`%s` AS NUMERIC), `%s` = NULL%s", other, name, name, where);
+		buf_addf(&sql, " SET `%s` = `%s`, `%s` = NULL%s", other, name, name, where);
 		rc = bq_add_field(b, other, "NUMERIC", e) || bq_script(b, buf_cstr(&sql), "widening a column from integers to numbers", e) ? -1 : 0;
 	}
 	json_decref(rows);

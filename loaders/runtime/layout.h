@@ -35,6 +35,7 @@ struct dialect {
 	bool files;			/* rows become files that are never changed: no table is described or made, keys replace nothing, and the ledger is the
 					 * daemon's: what earlier loads hold comes with the job (job_batch.held, also with keys), and a load that is there already
 					 * is ledger_row.uncounted. describe, change, subtables are not called */
+	bool append;			/* rows with a key are added, too: none is replaced */
 	bool rename_first;		/* the first type's column gets a suffix, too, when a second type comes */
 	size_t column_max, table_max;	/* bytes of a name, room for __xx already taken off; 0: no limit */
 	unsigned columns_max;		/* per table; 0: no limit */

@@ -76,6 +76,12 @@ static bool files(const struct load *ld)
 	return ld->l->ops->dialect(ld->l->self)->files;
 }
 
+/* Is a record that comes twice there twice? Then ranges say which one has come before. */
+static bool adds(const struct load *ld)
+{
+	return !ld->j->n_keys || files(ld) || ld->l->ops->dialect(ld->l->self)->append;
+}
+
 static bool is_known(const struct load *ld, const struct dialect *d, const char *table)
 {
 	for (size_t k = 0; k < ld->los.n; k++)
@@ -202,7 +208,7 @@ static int read_ledger(struct load *ld, size_t *todo, struct err *e)
 			continue;
 		b->row = (struct ledger_row){.attempt = ld->j->attempt};
 		(*todo)++;
-		if ((!ld->j->n_keys || files(ld)) && !ld->dry.nothing && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
+		if (adds(ld) && !ld->dry.nothing && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
 			return -1;
 	}
 	return 0;
@@ -218,7 +224,7 @@ static bool in_range(const struct load *ld, size_t at, uint64_t offset)
 		if (offset >= b->ranges.r[k].first && offset <= b->ranges.r[k].last)
 			return true;
 	/* or by one that comes before it in this very load */
-	for (size_t k = 0; k < at && (!ld->j->n_keys || files(ld)); k++) {
+	for (size_t k = 0; k < at && adds(ld); k++) {
 		const struct job_batch *o = &ld->j->batches[k];
 
 		if (o->partition == jb->partition && offset >= o->first && offset <= o->last && memcmp(o->queue_id, jb->queue_id, sizeof(o->queue_id)) == 0)

@@ -5,7 +5,7 @@ Added: tables.patch with new nested columns (the rows are written anew); the cat
 makes load jobs refuse such a value, by position, as BigQuery does; POST /_double/slow {"polls": n} lets each job be RUNNING for n polls; GET /_double/stats counts
 requests and bytes, POST /_double/stats begins anew; POST /_double/deny {"what": text, "reason": r} answers 403 to requests whose method, path and body hold the text.
 """
-import argparse, json, re, secrets, sys
+import argparse, datetime, json, re, secrets, sys
 from http.server import ThreadingHTTPServer
 
 at = sys.argv.index('--double')
@@ -23,7 +23,7 @@ def plain(v, f, element=False):
     if v is None: return None
     if f.get('mode') == 'REPEATED' and not element: return [plain(x['v'], f, True) for x in v]
     if f['type'] in ('RECORD', 'STRUCT'): return {m['name']: plain(c['v'], m) for m, c in zip(f['fields'], v['f'])}
-    if f['type'] == 'TIMESTAMP': return '%d.%06d' % (int(v) // 1000000, int(v) % 1000000) if re.fullmatch(r'-?\d+', v) else v
+    if f['type'] == 'TIMESTAMP': return str(datetime.datetime(1, 1, 1) + datetime.timedelta(microseconds=int(v) + 62135596800000000)) + '+00'
     return {'true': True, 'false': False}.get(v, v) if f['type'] in ('BOOLEAN', 'BOOL') else v
 
 
@@ -44,9 +44,6 @@ def rewrite(proj, ds, tb, fields):
     st, rows = backend('POST', f'/bigquery/v2/projects/{proj}/queries', json.dumps(ask).encode())
     rows = json.loads(rows).get('rows', [])
     lines = [{f['name']: plain(c['v'], f) for f, c in zip(old, r['f'])} for r in rows]
-    for l in lines:
-        for f in old:
-            if f['type'] == 'TIMESTAMP' and l[f['name']] is not None: l[f['name']] = float(l[f['name']])
     backend('DELETE', f'{tables}/{tb}')
     st, x = backend('POST', tables, json.dumps({k: cur[k] for k in ('tableReference', 'description', 'timePartitioning') if k in cur} | {'schema': {'fields': fields}}).encode())
     if st >= 400: return st, x
