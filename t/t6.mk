@@ -39,3 +39,5 @@ EXTRA_DIST += t/lib/snowflake-q.py t/lib/snowflake-proxy.py
 dist_check_SCRIPTS += t/sh/t6030-loader-snowflake.t t/sh/t6031-snowflake-faults.t
 dist_check_SCRIPTS += t/sh/t6040-loader-bigquery.t
 EXTRA_DIST += t/lib/bigquery-double.py t/lib/bigquery-q.py
+dist_check_SCRIPTS += t/sh/t6060-histories.t
+EXTRA_DIST += t/lib/histories.py

@@ -92,6 +92,7 @@ int fields_make(const struct job *j, struct layouts *los, struct layout_field **
 		const struct job_field *jf = &j->fields[k];
 		struct layout_field *f = field_at(los, jf, e);
 
+		list[k] = f;
 		if (f && !jf->n && strpbrk(jf->name, "\1\2"))
 			continue; /* only what it lies in is of interest */
 		if (f && f->seen)
@@ -101,7 +102,6 @@ int fields_make(const struct job *j, struct layouts *los, struct layout_field **
 			return -1;
 		}
 		f->seen = jf;
-		list[k] = f;
 	}
 	*order = list;
 	return 0;

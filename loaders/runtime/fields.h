@@ -11,7 +11,8 @@
 #define PATH_ELEMENT '\2'
 #define PATH_DEPTH_MAX 64 /* components; the door lists 16 */
 
-/* Fills los->top and n_fields. order: one field for each of the job's (malloc'ed, the caller's); NULL in it where the path says only that something is empty. */
+/* Fills los->top and n_fields. order: the field of each of the job's (malloc'ed, the caller's); where a path says only that something is empty, that, or the element
+ * that never came. */
 int fields_make(const struct job *j, struct layouts *los, struct layout_field ***order, struct err *e) MUST_CHECK;
 void fields_free(struct layouts *los);
 

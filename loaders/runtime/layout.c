@@ -328,24 +328,6 @@ static size_t add_table(struct maker *m, char *name, size_t parent)
 	return los->n++;
 }
 
-/* The field's arrays are rows of a table of their own, or are refused. */
-static void add_subtable(struct maker *m, struct layout_field *f, const char *column)
-{
-	const struct dialect *d = m->d;
-	char *name = xasprintf("%s__%s", m->los->t[f->table].table, column);
-
-	f->flat_array = true;
-	if (d->table_max && strlen(name) > d->table_max)
-		f->refused_array = xasprintf("the name of the table %s, for the elements of %s, is longer than %zu bytes", name, f->path, d->table_max);
-	else if (!take(d, &m->tables, name))
-		f->refused_array = xasprintf("Field collision on %s", f->path);
-	if (f->refused_array) {
-		free(name);
-		return;
-	}
-	f->subtable = add_table(m, name, f->table);
-}
-
 /* --- fields --- */
 
 static bool is_key(const struct job *j, const char *name)
@@ -417,6 +399,29 @@ static bool find_place(const struct maker *m, struct layout_field *f, char **col
 	return true;
 }
 
+/* The field's arrays are rows of a table of their own, or are refused. */
+static void add_subtable(struct maker *m, struct layout_field *f)
+{
+	const struct dialect *d = m->d;
+	char *value, *name;
+
+	if (!f->base || f->refused || nested_group(d, f, true) != G_NONE)
+		return;
+	value = canonical(d, "value");
+	name = xasprintf("%s__%s", m->los->t[f->table].table, *f->base ? f->base : value);
+	free(value);
+	f->flat_array = true;
+	if (d->table_max && strlen(name) > d->table_max)
+		f->refused_array = xasprintf("the name of the table %s, for the elements of %s, is longer than %zu bytes", name, f->path, d->table_max);
+	else if (!take(d, &m->tables, name))
+		f->refused_array = xasprintf("Field collision on %s", f->path);
+	if (f->refused_array) {
+		free(name);
+		return;
+	}
+	f->subtable = add_table(m, name, f->table);
+}
+
 static void place(struct maker *m, struct layout_field *f)
 {
 	char *column;
@@ -428,6 +433,9 @@ static void place(struct maker *m, struct layout_field *f)
 		return;
 	if (f->parent)
 		place(m, f->parent);
+	/* not when the array's own path comes: that is as old as the first scalar there, and names go by age */
+	if (is_element(f))
+		add_subtable(m, f->parent);
 	f->key = !f->parent && is_key(m->j, f->name);
 	if (!find_place(m, f, &column))
 		return;
@@ -437,8 +445,6 @@ static void place(struct maker *m, struct layout_field *f)
 	if (!f->refused) {
 		f->flat_object = f->has_members && nested_group(m->d, f, false) == G_NONE;
 		add_columns(m, f, column);
-		if (f->has_elements && nested_group(m->d, f, true) == G_NONE && m->d->nesting == NEST_FLATTEN)
-			add_subtable(m, f, column);
 	}
 	free(column);
 }
@@ -618,8 +624,7 @@ int layouts_make(const struct job *j, const struct dialect *d, bool with_extract
 	if (!take(d, &m.tables, table))
 		assert(!"the first");
 	for (size_t k = 0; k < j->n_fields; k++)
-		if (order[k])
-			place(&m, order[k]);
+		place(&m, order[k]);
 	for (size_t k = 0; k < out->n; k++)
 		out->t[k].n_user = out->t[k].n - (k ? out->t[k].n_source + out->t[k].level : 0);
 	root = &out->t[0];

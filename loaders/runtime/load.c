@@ -399,6 +399,8 @@ static int one_record(struct load *ld, size_t at, uint64_t record, const struct 
 	case ROWS_ROW:
 		refused = refused_before(ld->l, row.ordinal);
 		return refused ? reject_refused(ld, at, record, refused, &row, line, e) : put(ld, at, record, &row, line, e);
+	case ROWS_NOTHING:
+		return 0;
 	case ROWS_REFUSED:
 		return reject(ld, at, record, &why, line, e);
 	case ROWS_WANT_EXTRACTED:

@@ -2,6 +2,10 @@
  * rows.c - one record into one row. The hot path of every loader: a record's fields mostly come in the same order as the last one's, so each key is first
  * compared with the field expected next and looked up only when that fails; strings without escapes and numbers stay slices of the record's line.
  *
+ * What becomes of a record may depend on itself and on its frame's head, never on what else the job knows: loads that group batches in another way must make
+ * the same rows. So a string is a time only if its own head says that such were seen, and an element or a record of an append-only table in which nothing has a
+ * value has no row, because a job that knows no column of its table would have none either.
+ *
  * A value goes to the column of its own type; a whole number fits a number's column and the other way round if its value is whole; what has no column of its own
  * type is text in a string column if the field has one. Everything else is a reason to reject this one record. Strings for time columns are parsed here, so
  * that a destination never meets a time that it cannot read.
@@ -26,6 +30,8 @@ struct rows {
 	const struct dialect *d;
 	struct cell **cells;	    /* of each table: its row as far as it is known */
 	uint64_t *stamp, now;	    /* of each field: the row that set it last */
+	struct map both;	    /* fields that have columns for times and for text, by their names in heads */
+	unsigned char *told;	    /* of each of these: what the head says of its strings */
 	struct later *later;
 	size_t n_later, cap_later, n_root; /* n_root: those of the record itself */
 	int64_t ids[PATH_DEPTH_MAX];
@@ -33,6 +39,18 @@ struct rows {
 	struct uuid *uuid;
 	char row_id[UUID_LEN + 1];
 };
+
+enum { TOLD_TEXT = 1, TOLD_TIME = 2 };
+
+static void find_both(struct rows *r, struct layout_field *f)
+{
+	if (f->seen && f->column[COL_TIME] != NO_COLUMN && f->column[COL_STRING] != NO_COLUMN && map_put(&r->both, str_c(f->seen->name), f))
+		assert(!"a path is listed once");
+	for (size_t k = 0; k < f->n_members; k++)
+		find_both(r, f->members[k]);
+	if (f->element)
+		find_both(r, f->element);
+}
 
 struct rows *rows_new(const struct job *j, const struct layouts *los, const struct dialect *d)
 {
@@ -45,6 +63,9 @@ struct rows *rows_new(const struct job *j, const struct layouts *los, const stru
 	for (size_t k = 0; k < los->n; k++)
 		r->cells[k] = xcalloc(los->t[k].n + 1, sizeof(**r->cells));
 	r->stamp = xcalloc(los->n_fields + 1, sizeof(*r->stamp));
+	r->told = xcalloc(los->n_fields + 1, sizeof(*r->told));
+	for (size_t k = 0; k < los->top.n_members; k++)
+		find_both(r, los->top.members[k]);
 	r->uuid = uuid_new();
 	return r;
 }
@@ -57,6 +78,8 @@ void rows_free(struct rows *r)
 		free(r->cells[k]);
 	free(r->cells);
 	free(r->stamp);
+	free(r->told);
+	map_free(&r->both, NULL);
 	free(r->later);
 	buf_free(&r->text);
 	buf_free(&r->key);
@@ -84,6 +107,42 @@ static bool same_keys(const struct job *j, struct str raw)
 	return t == JSCAN_ARRAY_END && n == j->n_keys;
 }
 
+static unsigned char told_by(struct str types)
+{
+	struct jscan s;
+	enum jscan_token t;
+	unsigned char told = 0;
+
+	jscan_init(&s, types.ptr, types.len, 2);
+	for (t = jscan_next(&s); t == JSCAN_ARRAY || t == JSCAN_STRING; t = jscan_next(&s))
+		if (t == JSCAN_STRING)
+			told |= str_eqc(s.tok, "\"string\"") ? TOLD_TEXT : str_eqc(s.tok, "\"timestamp\"") || str_eqc(s.tok, "\"date\"") ? TOLD_TIME : 0;
+	return told;
+}
+
+/* What the head says of strings, where it matters. A head without types (an older door's) says nothing. */
+static void read_types(struct rows *r, struct str types)
+{
+	const struct layout_field *f;
+	struct jscan s;
+
+	if (!r->both.head)
+		return;
+	memset(r->told, 0, r->los->n_fields);
+	jscan_init(&s, types.ptr, types.len, 0);
+	if (jscan_next(&s) != JSCAN_OBJECT)
+		return;
+	while (jscan_next(&s) == JSCAN_KEY) {
+		buf_truncate(&r->key, 0);
+		jscan_unescape(s.tok, &r->key);
+		f = map_get(&r->both, buf_str(&r->key));
+		if (jscan_skip(&s) < 0)
+			return;
+		if (f)
+			r->told[f->id] = told_by(s.tok);
+	}
+}
+
 int rows_head(struct rows *r, const struct job_batch *b, struct str line, struct err *e)
 {
 	struct frame_head h = {.table = BUF_INIT};
@@ -106,6 +165,8 @@ int rows_head(struct rows *r, const struct job_batch *b, struct str line, struct
 		if (!rc)
 			buf_addstr(&r->keys_seen, h.key_names);
 	}
+	if (!rc)
+		read_types(r, h.types);
 out:
 	buf_free(&h.table);
 	return rc;
@@ -189,7 +250,8 @@ static bool in_time(const struct dialect *d, int64_t us)
 static int put_string(struct rows *r, const struct layout_field *f, struct str tok, bool escaped, struct refusal *why)
 {
 	struct str text = text_of(r, tok, escaped);
-	bool timed = f->column[COL_TIME] != NO_COLUMN, parsed;
+	unsigned char told = r->told[f->id];
+	bool timed = f->column[COL_TIME] != NO_COLUMN && told != TOLD_TEXT, parsed;
 	int64_t us = 0;
 
 	parsed = timed && timefmt_parse(text, &us) == 0;
@@ -197,7 +259,7 @@ static int put_string(struct rows *r, const struct layout_field *f, struct str t
 		*cell_of(r, f, f->column[COL_TIME]) = (struct cell){.kind = CELL_TIME, .i = us};
 		return 0;
 	}
-	if (f->column[COL_STRING] != NO_COLUMN)
+	if (f->column[COL_STRING] != NO_COLUMN && told != TOLD_TIME)
 		return put_text(r, f, text, why);
 	if (timed)
 		return refuse(why, parsed ? "timestamp out of range" : "invalid timestamp", f, text);
@@ -400,6 +462,7 @@ struct visit {
 	void *arg;
 	struct err *e;
 	struct refusal *why;
+	size_t rows;
 };
 
 static int too_big(const struct rows *r, size_t table, struct refusal *why)
@@ -419,6 +482,18 @@ static int too_big(const struct rows *r, size_t table, struct refusal *why)
 	return -1;
 }
 
+/* Of the sender's. */
+static bool has_value(const struct rows *r, size_t table)
+{
+	const struct layout *lo = &r->los->t[table];
+	size_t first = table ? lo->n_source + lo->level : 0;
+
+	for (size_t k = first; k < first + lo->n_user; k++)
+		if (r->cells[table][k].kind != CELL_NULL)
+			return true;
+	return false;
+}
+
 static void put_times(struct rows *r, size_t table)
 {
 	const struct layout *lo = &r->los->t[table], *root = &r->los->t[0];
@@ -431,11 +506,14 @@ static void put_times(struct rows *r, size_t table)
 }
 
 /* The row of the element at hand is complete but for what all rows have. */
-static int child_row(struct rows *r, size_t table, const struct visit *v)
+static int child_row(struct rows *r, size_t table, struct visit *v)
 {
 	const struct layout *lo = &r->los->t[table], *root = &r->los->t[0];
 	struct row row = {.table = table, .cells = r->cells[table]};
 
+	if (!has_value(r, table))
+		return PUT;
+	v->rows++;
 	for (size_t k = 0; k < lo->n_source; k++)
 		r->cells[table][k] = r->cells[0][root->n_keys ? root->keys[k] : root->row_id];
 	for (size_t k = 0; k < lo->level; k++)
@@ -471,7 +549,7 @@ static void clear_row(struct rows *r, size_t table)
  * The elements of one array, each followed by the arrays in it. Nothing is kept of an element when the next one comes, so memory does not grow with the array;
  * r->later is a stack: what lies on it from `mine` on belongs to the element at hand.
  */
-static int walk_array(struct rows *r, const struct layout_field *f, struct str array, unsigned level, const struct visit *v)
+static int walk_array(struct rows *r, const struct layout_field *f, struct str array, unsigned level, struct visit *v)
 {
 	size_t mine = r->n_later, text = r->text.len;
 	struct jscan s;
@@ -504,7 +582,7 @@ static int walk_array(struct rows *r, const struct layout_field *f, struct str a
 	return rc;
 }
 
-static int walk(struct rows *r, const struct visit *v)
+static int walk(struct rows *r, struct visit *v)
 {
 	int rc = PUT;
 
@@ -629,5 +707,5 @@ enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const s
 	r->n_root = r->n_later;
 	if (too_big(r, 0, why) || walk(r, &look) != PUT)
 		return ROWS_REFUSED;
-	return ROWS_ROW;
+	return r->j->n_keys || look.rows || has_value(r, 0) ? ROWS_ROW : ROWS_NOTHING;
 }

@@ -41,12 +41,18 @@ struct refusal { struct str field, value; struct buf reason; }; /* slices of the
 struct rows;
 struct rows *rows_new(const struct job *j, const struct layouts *los, const struct dialect *d) MUST_CHECK;
 void rows_free(struct rows *r);
-/* Is the head of this job's source, table, keys and of the batch's version? -1: ERR_CORRUPT. */
+/* Is the head of this job's source, table, keys and of the batch's version? -1: ERR_CORRUPT. Its types hold for the records that follow. */
 int rows_head(struct rows *r, const struct job_batch *b, struct str line, struct err *e) MUST_CHECK;
-enum rows_made { ROWS_ERROR = -1 /* e: corrupt */, ROWS_ROW, ROWS_REFUSED /* why is filled */, ROWS_WANT_EXTRACTED /* make the layouts again, with it */ };
+enum rows_made {
+	ROWS_ERROR = -1, /* e: corrupt */
+	ROWS_ROW,
+	ROWS_NOTHING,	 /* append-only and no value in it: no row */
+	ROWS_REFUSED,	 /* why is filled */
+	ROWS_WANT_EXTRACTED, /* make the layouts again, with it */
+};
 /* The record's own row. ROWS_ROW: its child rows are right, too. The cells are valid until the next call and while the record's line is. */
 enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const struct place *at, struct row *out, struct refusal *why, struct err *e) MUST_CHECK;
-/* The child rows of the record that rows_make() made last, depth first, each given to fn; its -1 ends it. out: as rows_make() filled it; borrowed for fn's call. */
+/* The child rows of the record that rows_make() made last, depth first, each given to fn; its -1 ends it. An element without a value of its own has none. out: as rows_make() filled it; borrowed for fn's call. */
 int rows_children(struct rows *r, const struct row *root, int (*fn)(void *arg, const struct row *row, struct err *e), void *arg, struct err *e) MUST_CHECK;
 
 #endif

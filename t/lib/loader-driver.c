@@ -7,6 +7,7 @@
  *   table NAME [keys,..]   for what follows    source NAME ID       schema NAME ('-': none)                 queue HEX32
  *   declare FIELD type,..  columns of the job; fields that are not declared get the types seen in the records, in order, nested ones by their paths
  *                          (. before a member, [] for an element: declare a.b[] integer)    shallow     list no nested paths from here on, as older doors
+ *   history                a load's columns are those that were known when the last made of its batches was, as the daemon's schema versions are
  *   batch NAME [VERSION [PARTITION]]           begins a batch; then
  *   entry OFFSET [NS]      a queue record      rec SEQ {data}       recx SEQ EXTRACTED {data}              activate SEQ
  *   gen N                  N flat records of 10 fields, 100 an entry                                         end   writes the file
@@ -44,7 +45,7 @@
 #define BATCHES_MAX 200
 #define BASE_NS INT64_C(1700000000000000000)
 
-struct batch { char name[64]; json_t *params; int fd; uint64_t offset; };
+struct batch { char name[64]; json_t *params, *columns; int fd; uint64_t offset; };
 
 static struct batch batches[BATCHES_MAX];
 static size_t n_batches;
@@ -55,10 +56,11 @@ static int64_t last_id, source_id = 1, attempt = 1, load_id;
 static char *source, *schema, *table, *queue;
 static json_t *keys, *columns;
 static int64_t kill_after;
+static bool shallow, dry_run, history;
 static enum { ON_ANSWER, ON_KILL, ON_FAIL } on_reject;
 
 /* the batch that is being made */
-static struct { struct buf file, text; struct frame_entry entry; int64_t version, first, records, lines; struct frame_ctx *ctx; bool open; } mk;
+static struct { struct buf file, text; struct frame_entry entry; int64_t version, first, records, lines; struct frame_ctx *ctx; bool open; int64_t received; json_t *types; } mk;
 
 static void die(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
 static void die(const char *fmt, ...)
@@ -96,24 +98,38 @@ static json_t *column_named(const char *name)
 	return NULL;
 }
 
-static void saw(const char *name, const char *type)
+static void list_type(json_t *types, const char *type)
 {
-	json_t *c = column_named(name), *v, *types;
+	json_t *v;
 	size_t k;
 
-	if (c && json_is_true(json_object_get(c, "declared")))
-		return;
-	if (!c) {
-		c = json_pack("{s:s, s:[]}", "name", name, "types");
-		json_array_append_new(columns, c);
-	}
-	types = json_object_get(c, "types");
 	json_array_foreach(types, k, v)
 	{
 		if (strcmp(json_string_value(v), type) == 0)
 			return;
 	}
 	json_array_append_new(types, json_string(type));
+}
+
+static void saw(const char *name, const char *type)
+{
+	json_t *c = column_named(name), *types;
+
+	if (c && json_is_true(json_object_get(c, "declared"))) {
+		json_object_set(mk.types, name, json_object_get(c, "types"));
+		return;
+	}
+	types = json_object_get(mk.types, name);
+	if (!types) {
+		types = json_array();
+		json_object_set_new(mk.types, name, types);
+	}
+	list_type(types, type);
+	if (!c) {
+		c = json_pack("{s:s, s:[]}", "name", name, "types");
+		json_array_append_new(columns, c);
+	}
+	list_type(json_object_get(c, "types"), type);
 }
 
 static const char *type_of(const struct jscan *s, enum jscan_token t)
@@ -140,7 +156,6 @@ static const char *type_of(const struct jscan *s, enum jscan_token t)
 #define DEPTH_MAX 16
 #define PATHS_MAX 4000
 
-static bool shallow, dry_run;
 static size_t n_paths;
 
 /* The value that begins with token t, at the path in name: its type, and those of what is in it, as the door lists them. false: it has none. */
@@ -203,29 +218,39 @@ static void see_types(struct str data)
 
 static void end_entry(void)
 {
-	if (!mk.open)
-		return;
-	frame_index(&mk.entry, 1, &mk.file);
-	frame_compress(mk.ctx, buf_str(&mk.text), 1, &mk.file);
+	char *k, *t, *types;
+	json_t *name = json_string(table);
+	struct buf text = BUF_INIT;
+
+	if (mk.open) {
+		k = json_dumps(keys, JSON_COMPACT);
+		t = json_dumps(name, JSON_ENCODE_ANY);
+		types = json_dumps(mk.types, JSON_COMPACT);
+		buf_addf(&text, "{\"source\":%" PRId64 ",\"table\":%s,\"key_names\":%s,\"schema\":null,\"types\":%s,\"table_version\":%" PRId64 ",\"received_at\":%" PRId64 "}\n",
+			source_id, t, k, types, mk.version, mk.received);
+		buf_addstr(&text, buf_str(&mk.text));
+		frame_index(&mk.entry, 1, &mk.file);
+		frame_compress(mk.ctx, buf_str(&text), 1, &mk.file);
+		free(k);
+		free(t);
+		free(types);
+	}
+	json_decref(name);
+	json_decref(mk.types);
+	mk.types = NULL;
+	buf_free(&text);
 	buf_truncate(&mk.text, 0);
 	mk.open = false;
 }
 
 static void begin_entry(uint64_t offset, int64_t received)
 {
-	char *k = json_dumps(keys, JSON_COMPACT);
-	json_t *name = json_string(table);
-	char *t = json_dumps(name, JSON_ENCODE_ANY);
-
 	end_entry();
 	if (mk.first < 0)
 		mk.first = (int64_t)offset;
 	mk.entry = (struct frame_entry){.offset = offset, .received_at = received, .parts = 1, .request_id = STR("test")};
-	buf_addf(&mk.text, "{\"source\":%" PRId64 ",\"table\":%s,\"key_names\":%s,\"schema\":null,\"types\":{},\"table_version\":%" PRId64 ",\"received_at\":%" PRId64 "}\n",
-		source_id, t, k, mk.version, received);
-	free(k);
-	free(t);
-	json_decref(name);
+	mk.received = received;
+	mk.types = json_object();
 	mk.open = true;
 }
 
@@ -291,6 +316,7 @@ static void end_batch(void)
 	json_object_set_new(b->params, "lines", json_integer(mk.lines));
 	json_object_set_new(b->params, "bytes", json_integer((json_int_t)mk.file.len));
 	hash_file(&mk.file, b);
+	b->columns = json_deep_copy(columns);
 	buf_truncate(&mk.file, 0);
 }
 
@@ -528,15 +554,19 @@ static void start(char *names)
 	json_t *p = job(), *list = json_array();
 	int fds[BATCHES_MAX];
 	size_t n = 0;
+	struct batch *last = NULL;
 	char *save;
 
 	for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
 		struct batch *bt = batch_named(name);
 
+		last = bt > last ? bt : last;
 		fds[n++] = bt->fd;
 		json_array_append(list, bt->params);
 	}
 	json_object_set_new(p, "batches", list);
+	if (history && last)
+		json_object_set(p, "columns", last->columns);
 	if (dry_run)
 		json_object_set_new(p, "dry_run", json_true());
 	ask("load.start", p, fds, n);
@@ -686,6 +716,8 @@ static bool setting(const char *verb, char *rest)
 		json_array_clear(columns);
 	} else if (strcmp(verb, "shallow") == 0) {
 		shallow = true;
+	} else if (strcmp(verb, "history") == 0) {
+		history = true;
 	} else if (strcmp(verb, "declare") == 0) {
 		const char *field = word(&rest);
 
@@ -783,6 +815,7 @@ int main(void)
 		run("close", (char *)(uintptr_t) "");
 	for (size_t k = 0; k < n_batches; k++) {
 		json_decref(batches[k].params);
+		json_decref(batches[k].columns);
 		close(batches[k].fd);
 	}
 	frame_ctx_free(mk.ctx);

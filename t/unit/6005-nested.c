@@ -149,7 +149,9 @@ static int say(void *arg, const struct row *row, struct err *e)
 		const struct cell *c = &row->cells[k];
 
 		buf_adds(&u->said, k ? " " : "");
-		if (c->kind == CELL_TEXT || c->kind == CELL_NUMBER || c->kind == CELL_JSON)
+		if (c->kind == CELL_TEXT && c->s.len == 36)
+			buf_adds(&u->said, "UUID");
+		else if (c->kind == CELL_TEXT || c->kind == CELL_NUMBER || c->kind == CELL_JSON)
 			buf_addstr(&u->said, c->s);
 		else if (c->kind != CELL_NULL)
 			buf_addf(&u->said, "%" PRId64, c->i);
@@ -176,6 +178,8 @@ static void rows_are(struct use *u, const char *data, const char *wanted)
 	buf_truncate(&u->said, 0);
 	if (made == ROWS_REFUSED)
 		buf_addstr(&u->said, buf_str(&why.reason));
+	else if (made == ROWS_NOTHING)
+		buf_adds(&u->said, "nothing");
 	else if (made != ROWS_ROW || say(u, &row, &e) || rows_children(u->rows, &row, say, u, &e))
 		buf_addf(&u->said, "error %s", e.text);
 	is_str(wanted, buf_cstr(&u->said), "%s", data);
@@ -189,15 +193,15 @@ static void children(void)
 	use(&u, &flat, "id integer;o object;o.s string;o.l array;o.l* integer;l array;l* object,integer;l*.x string;l*.p object;l*.p.q boolean;l*.m array;l*.m* array,string;l*.m** integer",
 		"id");
 	rows_are(&u, "{\"id\":1}", "t(1 -)");
-	rows_are(&u, "{\"id\":1,\"l\":[5,null,{\"x\":\"a\\n\"},{\"p\":{\"q\":true}}]}", "t(1 -) t__l(1 0 5 - -) t__l(1 1 - - -) t__l(1 2 - a\n -) t__l(1 3 - - 1)");
+	rows_are(&u, "{\"id\":1,\"l\":[5,null,{\"x\":\"a\\n\"},{\"p\":{\"q\":true}}]}", "t(1 -) t__l(1 0 5 - -) t__l(1 2 - a\n -) t__l(1 3 - - 1)");
 	rows_are(&u, "{\"l\":[{\"m\":[\"y\",[1,2]],\"x\":\"z\"}],\"o\":{\"l\":[9]},\"id\":2}",
-		"t(2 -) t__l(2 0 - z -) t__l__m(2 0 0 y) t__l__m(2 0 1 -) t__l__m__value(2 0 1 0 1) t__l__m__value(2 0 1 1 2) t__o__l(2 0 9)");
+		"t(2 -) t__l(2 0 - z -) t__l__m(2 0 0 y) t__l__m__value(2 0 1 0 1) t__l__m__value(2 0 1 1 2) t__o__l(2 0 9)");
 	rows_are(&u, "{\"id\":3,\"l\":[],\"o\":{}}", "t(3 -)");
 	rows_are(&u, "{\"id\":3,\"l\":null,\"o\":null}", "t(3 -)");
 	/* of a key that comes twice the last one counts, whatever was in the first */
 	rows_are(&u, "{\"id\":4,\"l\":[1,2],\"l\":[3]}", "t(4 -) t__l(4 0 3 - -)");
 	rows_are(&u, "{\"id\":4,\"o\":{\"s\":\"gone\",\"l\":[1]},\"o\":{}}", "t(4 -)");
-	rows_are(&u, "{\"id\":4,\"o\":{\"l\":[1],\"s\":\"gone\"},\"o\":null,\"l\":[{\"m\":[\"a\"],\"x\":\"b\",\"m\":[],\"x\":null}]}", "t(4 -) t__l(4 0 - - -)");
+	rows_are(&u, "{\"id\":4,\"o\":{\"l\":[1],\"s\":\"gone\"},\"o\":null,\"l\":[{\"m\":[\"a\"],\"x\":\"b\",\"m\":[],\"x\":null}]}", "t(4 -)");
 	/* refused whole */
 	rows_are(&u, "{\"id\":5,\"l\":[{\"x\":\"good\"},{\"x\":\"good\",\"m\":[[true]]}]}", "boolean not possible for l__m on [true]");
 	rows_are(&u, "{\"id\":5,\"l\":[{\"new\":1}]}", "l__new is nested too deep or has too many fields");
@@ -212,6 +216,10 @@ static void children(void)
 	rows_are(&u, "{\"id\":1,\"l\":[1]}", "l is nested too deep or has too many fields");
 	rows_are(&u, "{\"id\":1,\"e\":[{\"x\":1}]}", "e__x is nested too deep or has too many fields");
 	done(&u);
+	use(&u, &flat, "a integer;l array;l* object;l*.x integer", NULL);
+	rows_are(&u, "{\"a\":null,\"l\":[null,{}]}", "nothing");
+	rows_are(&u, "{\"l\":[null,{\"x\":1}]}", "t(- UUID) t__l(UUID 1 1)");
+	done(&u);
 	use(&u, &narrow, "id integer;l array;l* string;at timestamp;longlongname array;longlongname* integer", "id");
 	rows_are(&u, "{\"id\":1,\"l\":[\"01234567890123456789\"]}", "t(1 -) t__l(1 0 01234567890123456789)");
 	rows_are(&u, "{\"id\":1,\"l\":[\"01234567890123456789012345678901234567890123456789\"]}",
@@ -225,6 +233,35 @@ static void children(void)
 	use(&u, &keep, "id integer;o object,string;o.x integer", "id");
 	rows_are(&u, "{\"id\":1,\"o\":{\"x\": 1, \"y\":[null]}}", "t(1 {\"x\": 1, \"y\":[null]} -)");
 	rows_are(&u, "{\"id\":1,\"o\":\"text\"}", "t(1 - text)");
+	done(&u);
+}
+
+static void strings_are(struct use *u, const char *head, const char *data, const char *wanted)
+{
+	struct job_batch batch = {.table_version = 3};
+	struct err e = ERR_INIT;
+	char *line = xasprintf("{\"source\":0,\"table\":\"t\",\"key_names\":[\"id\"],\"schema\":null,\"types\":{%s},\"table_version\":3,\"received_at\":1}", head);
+
+	if (rows_head(u->rows, &batch, str_c(line), &e))
+		bail("%s", e.text);
+	free(line);
+	rows_are(u, data, wanted);
+}
+
+/* A string is what its own head says, whatever other batches of the load hold. */
+static void heads(void)
+{
+	static const char data[] = "{\"id\":1,\"x\":\"1970-01-01T00:00:01Z\",\"l\":[\"1970-01-01\"]}", bad[] = "{\"id\":1,\"x\":\"never\"}";
+	struct use u;
+
+	use(&u, &flat, "id integer;x timestamp,string;l array;l* string,date", "id");
+	strings_are(&u, "\"x\":[\"timestamp\"],\"l\":[\"array\"],\"l\\u0002\":[\"date\"]", data, "t(1 1000000 -) t__l(1 0 - 0)");
+	strings_are(&u, "\"x\":[\"string\"],\"l\":[\"array\"],\"l\\u0002\":[\"string\"]", data, "t(1 - 1970-01-01T00:00:01Z) t__l(1 0 1970-01-01 -)");
+	strings_are(&u, "\"x\":[\"timestamp\",\"string\"]", data, "t(1 1000000 -) t__l(1 0 - 0)");
+	strings_are(&u, "", data, "t(1 1000000 -) t__l(1 0 - 0)");
+	strings_are(&u, "\"x\":[\"timestamp\"]", bad, "invalid timestamp for x on [never]");
+	strings_are(&u, "\"x\":[\"timestamp\",\"integer\",\"string\"]", bad, "t(1 - never)");
+	strings_are(&u, "", bad, "t(1 - never)");
 	done(&u);
 }
 
@@ -309,6 +346,7 @@ int main(void)
 	plan_lazy();
 	tables();
 	children();
+	heads();
 	renaming();
 	bare();
 	return done_testing();
