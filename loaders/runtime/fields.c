@@ -121,6 +121,7 @@ static void field_clear(struct layout_field *f)
 	free(f->members);
 	free(f->name);
 	free(f->path);
+	free(f->base);
 	free(f->refused);
 	free(f->refused_array);
 }
