@@ -171,14 +171,16 @@ static struct worker *least_busy(struct import *im, bool tls)
 	return best;
 }
 
-/* IPv4 as IPv6 has it. */
+/* IPv4 as IPv6 has it. Of an IPv6 address its network, the first 64 bits: the rest is for its owner to choose, as often as he likes. */
 void accept_address(const struct sockaddr *a, unsigned char out[16])
 {
 	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 	memset(out, 0, 16);
 	if (a && a->sa_family == AF_INET6) {
-		memcpy(out, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, 16);
+		const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
+
+		memcpy(out, six, IN6_IS_ADDR_V4MAPPED(six) ? 16 : 8);
 	} else if (a && a->sa_family == AF_INET) {
 		memcpy(out, mapped, sizeof(mapped));
 		memcpy(out + 12, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4);

@@ -117,23 +117,22 @@ static enum coding_result step(struct coding *c, const char *p, size_t *n, size_
 	return CODING_OK;
 }
 
-enum coding_result coding_feed(struct coding *c, const void *piece, size_t n, uint64_t max, struct buf *out)
+enum coding_result coding_feed(struct coding *c, const char **piece, size_t *n, uint64_t max, struct buf *out)
 {
-	const char *p = piece;
 	bool full = true; /* the last step filled its room: the library may hold more */
 
-	while (n || (full && c->inside)) {
-		size_t room = make_room(out, max), taken = MIN(n, (size_t)1 << 30), before = out->len;
+	while (*n || (full && c->inside)) {
+		size_t room = make_room(out, max), taken = MIN(*n, (size_t)1 << 30), before = out->len;
 
 		if (!room)
 			return CODING_TOO_LARGE;
 		room = MIN(room, (size_t)1 << 30);
-		if (step(c, p, &taken, room, out) != CODING_OK)
+		if (step(c, *piece, &taken, room, out) != CODING_OK)
 			return CODING_DAMAGED;
 		full = out->len - before == room;
-		p += taken;
-		n -= taken;
-		if (!taken && out->len == before && n)
+		*piece += taken;
+		*n -= taken;
+		if (!taken && out->len == before && *n)
 			return CODING_DAMAGED;
 	}
 	return out->len > max ? CODING_TOO_LARGE : CODING_OK;

@@ -20,8 +20,9 @@ const char *coding_name(enum coding_kind k);
 struct coding;
 struct coding *coding_new(enum coding_kind k) MUST_CHECK;
 void coding_free(struct coding *c);
-/* Append what the piece unpacks to. TOO_LARGE: more than max bytes altogether; out holds max+1 at most. */
-enum coding_result coding_feed(struct coding *c, const void *piece, size_t n, uint64_t max, struct buf *out) MUST_CHECK;
+/* Append what the piece unpacks to; *piece and *n become what is left of it. TOO_LARGE: more than max bytes altogether; out holds max+1 at most, and one may
+ * go on from there with a larger max. */
+enum coding_result coding_feed(struct coding *c, const char **piece, size_t *n, uint64_t max, struct buf *out) MUST_CHECK;
 /* No more will come: was that the end of what was packed? */
 enum coding_result coding_end(const struct coding *c) MUST_CHECK;
 /* Bytes that unpacking itself holds (the window). */

@@ -34,12 +34,12 @@ struct import *import_new(const struct import_config *c, struct queue *q, struct
 	im->c.request_timeout = c->request_timeout ? c->request_timeout : 60 * NSEC_PER_SEC;
 	atomic_store(&im->retry_after, 2);
 	pthread_mutex_init(&im->lock, NULL);
-	pthread_mutex_init(&im->large, NULL);
 	TAILQ_INIT(&im->asleep);
 	TAILQ_INIT(&im->waiting);
 	LIST_INIT(&im->conns);
 	SLIST_INIT(&im->free_jobs);
 	im->keyed = keyed_new();
+	im->lane = lane_new();
 	im->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (im->wake < 0) {
 		err_errno(e, errno, "eventfd");
@@ -67,7 +67,7 @@ static int start_worker(struct import *im, struct worker *w, bool tls, struct er
 	w->im = im;
 	SLIST_INIT(&w->free);
 	random_bytes(&w->id_prefix, sizeof(w->id_prefix));
-	w->intake = intake_new();
+	w->decoder.intake = intake_new();
 	w->auth = auth_new(im->state, im->c.seal);
 	w->tls = tls;
 	if (tls) {
@@ -136,7 +136,7 @@ int import_start(struct import *im, struct err *e)
 			im->n_workers++;
 			goto out;
 		}
-	if (write_ports(im, e))
+	if (write_ports(im, e) || lane_start(im, e))
 		goto out;
 	rc = pthread_create(&im->acceptor, NULL, accept_run, im);
 	if (rc)
@@ -187,7 +187,7 @@ static bool somebody_sleeps(struct import *im)
 	bool some;
 
 	pthread_mutex_lock(&im->lock);
-	some = keyed_waiting(im) || !TAILQ_EMPTY(&im->asleep) || !TAILQ_EMPTY(&im->waiting);
+	some = keyed_waiting(im) || lane_is_busy(im) || !TAILQ_EMPTY(&im->asleep) || !TAILQ_EMPTY(&im->waiting);
 	pthread_mutex_unlock(&im->lock);
 	return some;
 }
@@ -212,8 +212,10 @@ void import_free(struct import *im)
 {
 	if (!im)
 		return;
-	if (im->started) {
+	if (im->started)
 		import_drain(im, now_get().mono);
+	lane_stop(im);
+	if (im->started) {
 		atomic_store(&im->stop, true);
 		wake(im);
 		pthread_join(im->acceptor, NULL);
@@ -227,10 +229,8 @@ void import_free(struct import *im)
 		if (w->mhd)
 			MHD_stop_daemon(w->mhd);
 		request_free_all(w);
-		intake_free(w->intake);
+		decoder_free(&w->decoder);
 		auth_free(w->auth);
-		if (w->db)
-			state_reader_close(w->db);
 	}
 	for (unsigned i = 0; i < im->n_listeners; i++)
 		close(im->listeners[i].fd);
@@ -239,9 +239,9 @@ void import_free(struct import *im)
 	if (im->wake >= 0)
 		close(im->wake);
 	pthread_mutex_destroy(&im->lock);
-	pthread_mutex_destroy(&im->large);
 	free(im->workers);
 	keyed_free(im->keyed);
+	lane_free(im->lane);
 	room_free(im);
 	free(im->listen);
 	free(im->listen_tls);

@@ -28,6 +28,7 @@ struct conn {
 	_Atomic int64_t idle_since; /* when its last request ended; 0 while there is one */
 	_Atomic bool cut;	     /* told to end */
 	unsigned char address[16];   /* if they are counted */
+	struct tenant *tenant;	     /* of its last request, under lock */
 };
 
 LIST_HEAD(conn_list, conn);
@@ -40,9 +41,8 @@ struct worker {
 	bool tls; /* the second half of the workers, if any has it */
 	_Atomic unsigned conns;
 	/* of its thread alone: */
-	struct intake *intake;
+	struct decoder decoder;
 	struct auth *auth;
-	struct db *db; /* for keys; NULL: not yet needed */
 	SLIST_HEAD(, request) free;
 	unsigned n_free;
 	uint64_t id_prefix, id_next; /* request ids of ours: the prefix is random, one per thread and start */
@@ -66,15 +66,17 @@ struct import {
 	_Atomic int64_t last_received; /* received_at never falls while this process lives */
 	_Atomic unsigned puts;	       /* given to the queue and not yet answered */
 	_Atomic bool disk_low;
-	pthread_mutex_t large, lock; /* large: one large body is decoded at a time, which takes twice its size on top; lock: all that follows */
+	pthread_mutex_t lock; /* all that follows */
 	struct conn_list conns;
 	struct request_list asleep, waiting;
-	uint64_t bodies, tenant_max; /* bytes; one source's at most */
+	uint64_t bodies, stuck, tenant_max; /* bytes; of them held by those that are R_GROW; one source's at most */
+	unsigned pass; /* see tenant.passed */
 	struct map tenants, addresses; /* by source id; connections by address */
 	SLIST_HEAD(, job) free_jobs;
 	unsigned n_free_jobs;
 	char why[200]; /* import_set_pressure */
 	struct keyed *keyed;
+	struct lane *lane;
 };
 
 /* accept.c */

@@ -132,14 +132,14 @@ static enum key_verdict look(struct request *r, struct job *j)
 }
 
 /* Not remembered: was the key taken with another body? */
-static enum key_verdict ask_state(struct request *r)
+static enum key_verdict ask_state(struct request *r, struct decoder *d)
 {
 	struct err e = ERR_INIT;
 	bool other = false;
 
-	if (!r->w->db)
-		r->w->db = state_reader(r->w->im->state, &e);
-	if (!r->w->db || db_request_other(r->w->db, (uint32_t)r->source_id, str_mem(r->request_id, r->request_id_len), TAIL, now_get().real - KEPT, &other, &e)) {
+	if (!d->db)
+		d->db = state_reader(r->w->im->state, &e);
+	if (!d->db || db_request_other(d->db, (uint32_t)r->source_id, str_mem(r->request_id, r->request_id_len), TAIL, now_get().real - KEPT, &other, &e)) {
 		log_warn("an Idempotency-Key cannot be looked up: %s", e.text);
 		refuse_busy(&r->refusal, "Keys cannot be checked now");
 		return KEY_TOLD;
@@ -147,7 +147,7 @@ static enum key_verdict ask_state(struct request *r)
 	return other ? other_body(r) : KEY_GO;
 }
 
-enum key_verdict keyed_check(struct request *r, struct job *j)
+enum key_verdict keyed_check(struct request *r, struct job *j, struct decoder *d, bool asleep)
 {
 	struct import *im = r->w->im;
 	enum key_verdict v;
@@ -157,9 +157,10 @@ enum key_verdict keyed_check(struct request *r, struct job *j)
 	v = look(r, j);
 	pthread_mutex_unlock(&im->lock);
 	if (v != KEY_WAITS)
-		return v == KEY_GO ? ask_state(r) : v;
+		return v == KEY_GO ? ask_state(r, d) : v;
 	request_wait(r);
-	MHD_suspend_connection(r->mhd);
+	if (!asleep)
+		MHD_suspend_connection(r->mhd);
 	pthread_mutex_lock(&im->lock);
 	v = look(r, j); /* it may be over by now */
 	if (v == KEY_WAITS) {
@@ -169,9 +170,10 @@ enum key_verdict keyed_check(struct request *r, struct job *j)
 	pthread_mutex_unlock(&im->lock);
 	if (v == KEY_WAITS)
 		return v;
-	if (v == KEY_TOLD)
-		r->state = R_ANSWER;
-	/* a key that was just got is given back by the caller: the body's end comes again and takes it */
+	/* the body's end comes again; a key that was just got is given back by the caller, an answer is found anew */
+	buf_truncate(&r->good, 0);
+	refusal_reset(&r->refusal);
+	r->state = R_BODY;
 	MHD_resume_connection(r->mhd);
 	return KEY_WAITS;
 }

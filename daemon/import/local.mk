@@ -3,7 +3,7 @@ libdaemon_a_SOURCES += daemon/import/import.h daemon/import/import_priv.h daemon
 	daemon/import/auth.h daemon/import/auth.c \
 	daemon/import/coding.h daemon/import/coding.c \
 	daemon/import/intake.h daemon/import/intake.c \
-	daemon/import/paths.h daemon/import/paths.c \
+	daemon/import/lane.c daemon/import/paths.h daemon/import/paths.c \
 	daemon/import/rules.h daemon/import/rules.c \
 	daemon/import/signature.h daemon/import/signature.c \
 	daemon/import/tls.h daemon/import/tls.c \

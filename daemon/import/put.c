@@ -13,9 +13,10 @@
 
 #define KEEP_JOBS 64u
 #define KEEP_BYTES (256u << 10)
-#define LARGE (1u << 20)
+#define TURN_MAX (8u << 20) /* bytes of one source that the queue may have before it: as much as one append takes */
 
 static void put_done(struct queue_put *p);
+static void job_over(struct job *j, const char *busy);
 
 static struct job *job_new(struct import *im)
 {
@@ -31,7 +32,8 @@ static struct job *job_new(struct import *im)
 	if (!j)
 		j = xcalloc(1, sizeof(*j));
 	j->im = im;
-	j->held = 0;
+	j->held = j->share = 0;
+	j->price = 0;
 	j->put.done = put_done;
 	return j;
 }
@@ -99,6 +101,37 @@ void put_accepted(struct request *r, const struct queue_put *p)
 	buf_addc(&r->good, '}');
 }
 
+static void ask_queue(struct job *j);
+
+/* The queue is done with a job of the source: those whose turn it is. Nobody stores for one whose time is over. */
+static void next_turn(struct import *im, struct tenant *t, uint64_t share)
+{
+	struct job_list gone = STAILQ_HEAD_INITIALIZER(gone), now = STAILQ_HEAD_INITIALIZER(now);
+	struct job *j;
+
+	pthread_mutex_lock(&im->lock);
+	t->queued -= share;
+	while ((j = STAILQ_FIRST(&t->turn)) && (!j->req || !t->queued || t->queued + j->put.bytes.len <= TURN_MAX)) {
+		STAILQ_REMOVE_HEAD(&t->turn, turn);
+		if (j->req) {
+			j->share = j->put.bytes.len;
+			t->queued += j->share;
+			STAILQ_INSERT_TAIL(&now, j, turn);
+		} else {
+			STAILQ_INSERT_TAIL(&gone, j, turn);
+		}
+	}
+	pthread_mutex_unlock(&im->lock);
+	while ((j = STAILQ_FIRST(&gone))) {
+		STAILQ_REMOVE_HEAD(&gone, turn);
+		job_over(j, "");
+	}
+	while ((j = STAILQ_FIRST(&now))) {
+		STAILQ_REMOVE_HEAD(&now, turn);
+		ask_queue(j);
+	}
+}
+
 /* Stored, or busy says why not: who waits is answered, who waits for the same key goes on. */
 static void job_over(struct job *j, const char *busy)
 {
@@ -106,6 +139,7 @@ static void job_over(struct job *j, const char *busy)
 	struct import *im = j->im;
 	struct tenant *tenant = j->tenant; /* j is gone soon */
 	uint64_t held = j->held;
+	int64_t price = busy ? j->price : 0;
 	struct request *r;
 
 	pthread_mutex_lock(&im->lock);
@@ -121,6 +155,8 @@ static void job_over(struct job *j, const char *busy)
 		MHD_resume_connection(r->mhd);
 	keyed_wake(&woken);
 	room_give(im, tenant, held);
+	if (price)
+		room_refund(im, tenant, price);
 }
 
 /* The queue's thread: durable, or unknown. */
@@ -128,8 +164,11 @@ static void put_done(struct queue_put *p)
 {
 	struct job *j = container_of(p, struct job, put);
 	struct import *im = j->im;
+	struct tenant *t = j->tenant;
+	uint64_t share = j->share;
 
 	job_over(j, p->err.code ? "The queue could not store it, or only perhaps; please send it again" : NULL);
+	next_turn(im, t, share);
 	atomic_fetch_sub(&im->puts, 1);
 }
 
@@ -209,9 +248,8 @@ static uint64_t count_records(const struct intake *b)
 }
 
 /* The body checked and made into queue records. -1: refused. */
-static int prepare(struct request *r, struct job *j)
+static int prepare(struct request *r, struct job *j, struct intake *b)
 {
-	struct intake *b = r->w->intake;
 	struct encode_request q = {.source_id = (uint32_t)r->source_id,
 		.request_id = str_mem(r->request_id, r->request_id_len),
 		.keyed = r->keyed};
@@ -228,28 +266,76 @@ static int prepare(struct request *r, struct job *j)
 }
 
 /* What is left of the body is what the queue gets. */
-static int prepare_and_release(struct request *r, struct job *j)
+static int prepare_and_release(struct request *r, struct job *j, struct decoder *d)
 {
-	bool large = r->body.len > (r->transit ? LARGE / IMPORT_TRANSIT_TIMES : LARGE); /* or may become so */
-	struct import *im = r->w->im;
-	int rc;
+	int rc = prepare(r, j, d->intake);
 
-	if (large)
-		pthread_mutex_lock(&im->large);
-	rc = prepare(r, j);
 	if (!rc)
 		j->held = MIN(r->admitted, j->put.bytes.len);
 	j->tenant = r->rules->tenant;
 	room_release(r, j->held);
-	if (large)
-		pthread_mutex_unlock(&im->large);
 	return rc;
 }
 
-bool put_request(struct request *r)
+/* The job is the queue's, which answers, or over. Its share is counted. */
+static void ask_queue(struct job *j)
+{
+	struct import *im = j->im;
+	struct tenant *t = j->tenant;
+	struct err e = ERR_INIT;
+	uint64_t share = j->share;
+
+	atomic_fetch_add(&im->puts, 1);
+	if (queue_put(im->queue, &j->put, &e) == 0)
+		return;
+	job_over(j, e.code == ERR_FULL ? "More arrives than can be stored now; please send it again later" : e.text);
+	next_turn(im, t, share);
+	atomic_fetch_sub(&im->puts, 1);
+}
+
+/* To the queue, or into its source's line before it. The request is suspended; it may be answered before this returns. */
+static void give_job(struct request *r, struct job *j)
+{
+	struct import *im = j->im;
+	struct tenant *t = j->tenant;
+	bool now;
+
+	pthread_mutex_lock(&im->lock);
+	r->state = R_QUEUED;
+	r->job = j;
+	j->req = r;
+	TAILQ_INSERT_TAIL(&im->asleep, r, link);
+	now = !t->queued || (STAILQ_EMPTY(&t->turn) && t->queued + j->put.bytes.len <= TURN_MAX);
+	if (now) {
+		j->share = j->put.bytes.len;
+		t->queued += j->share;
+	} else {
+		STAILQ_INSERT_TAIL(&t->turn, j, turn);
+	}
+	pthread_mutex_unlock(&im->lock);
+	if (now)
+		ask_queue(j);
+}
+
+/* A repeat with a key, of which only some records were taken: which ones were not is found anew, since the body is the same. */
+static void tell_again(struct request *r, struct decoder *d)
+{
+	struct job *j = job_new(r->w->im);
+
+	if (prepare(r, j, d->intake) == 0) {
+		buf_truncate(&r->good, r->good.len - 1); /* its brace */
+		add_partial(r);
+		buf_addc(&r->good, '}');
+		r->records = 0; /* they were counted before */
+	} else {
+		refusal_reset(&r->refusal);
+	}
+	job_over(j, "");
+}
+
+bool put_decoded(struct request *r, struct decoder *d, bool asleep)
 {
 	struct import *im = r->w->im;
-	struct err e = ERR_INIT;
 	enum key_verdict v;
 	struct job *j;
 
@@ -258,30 +344,49 @@ bool put_request(struct request *r)
 		return false;
 	}
 	j = job_new(im);
-	v = r->keyed ? keyed_check(r, j) : KEY_GO;
-	if (v != KEY_GO || prepare_and_release(r, j)) {
+	v = r->keyed ? keyed_check(r, j, d, asleep) : KEY_GO;
+	if (v != KEY_GO) {
+		if (v == KEY_TOLD && r->partial && !r->refusal.status)
+			tell_again(r, d);
 		job_over(j, "");
 		return v == KEY_WAITS;
 	}
+	if (prepare_and_release(r, j, d)) {
+		job_over(j, "");
+		return false;
+	}
+	j->price = room_charge(r);
 	if (r->route == ROUTE_VALIDATE) {
 		buf_adds(&r->good, "{\"status\":\"OK\",\"message\":\"Batch is valid!\"}");
+		j->price = 0; /* the work was done */
 		job_over(j, "");
 		return false;
 	}
 	CRASHPOINT("door-parsed");
-	room_charge(r);
 	request_wait(r);
-	MHD_suspend_connection(r->mhd);
-	pthread_mutex_lock(&im->lock);
-	r->state = R_QUEUED;
-	r->job = j;
-	j->req = r;
-	TAILQ_INSERT_TAIL(&im->asleep, r, link);
-	pthread_mutex_unlock(&im->lock);
-	atomic_fetch_add(&im->puts, 1);
-	if (queue_put(im->queue, &j->put, &e) == 0)
-		return true; /* r may be answered already */
-	atomic_fetch_sub(&im->puts, 1);
-	job_over(j, e.code == ERR_FULL ? "More arrives than can be stored now; please send it again later" : e.text);
+	if (!asleep)
+		MHD_suspend_connection(r->mhd);
+	give_job(r, j);
 	return true;
+}
+
+bool put_request(struct request *r)
+{
+	struct tenant *t = r->rules->tenant;
+	struct import *im = r->w->im;
+	int64_t begun = now_get().mono;
+	bool waits;
+
+	if (lane_takes(r))
+		return true;
+	waits = put_decoded(r, &r->w->decoder, false); /* r may be gone then */
+	lane_decoded(im, t, begun);
+	return waits;
+}
+
+void decoder_free(struct decoder *d)
+{
+	intake_free(d->intake);
+	if (d->db)
+		state_reader_close(d->db);
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #define KEEP_REQUESTS 64u
+#define GROW_STEP (64u << 10)
 
 /* --- life --- */
 
@@ -116,6 +117,8 @@ void request_connection(void *arg, struct MHD_Connection *mhd, void **slot, enum
 	pthread_mutex_lock(&w->im->lock);
 	if (w->im->c.connections_per_address)
 		accept_forget(w->im, c->address);
+	if (c->tenant)
+		c->tenant->conns--;
 	LIST_REMOVE(c, link); /* its descriptor is closed after this: nobody shuts down another's */
 	pthread_mutex_unlock(&w->im->lock);
 	free(c);
@@ -149,15 +152,15 @@ static enum MHD_Result answer(struct request *r)
 
 	if (!resp)
 		return MHD_NO;
+	if (status == 503) {
+		snprintf(seconds, sizeof(seconds), "%u", r->retry_after ? r->retry_after : import_retry_after(r->w->im));
+		MHD_add_response_header(resp, "Retry-After", seconds);
+	}
 	if (status == 503 && r->route == ROUTE_VALIDATE)
 		status = 504; /* 503 says that it may have been stored; this never is */
 	MHD_add_response_header(resp, "Content-Type", r->content_type && !r->refusal.status ? r->content_type : "application/json");
 	if (r->allow)
 		MHD_add_response_header(resp, "Allow", r->allow);
-	if (status == 503) {
-		snprintf(seconds, sizeof(seconds), "%u", r->retry_after ? r->retry_after : import_retry_after(r->w->im));
-		MHD_add_response_header(resp, "Retry-After", seconds);
-	}
 	if (r->close || atomic_load(&r->w->im->draining))
 		MHD_add_response_header(resp, "Connection", "close");
 	rc = MHD_queue_response(r->mhd, status, resp);
@@ -214,32 +217,61 @@ static int refuse_damaged(struct request *r)
 	return refuse_status(&r->refusal, 400, "The body is not whole %s data", coding_name(r->packed));
 }
 
-/* A piece of a packed body. What it becomes must fit into the room for bodies as it grows; it does not wait for room, since it holds some itself. */
-static void unpack(struct request *r, const char *data, size_t size)
+/* Room for so much; where there is none the request waits. false: nothing more is to be done with it now. */
+static bool has_room(struct request *r, uint64_t need)
 {
-	uint64_t max = r->w->im->c.body_max;
-	enum coding_result rc = coding_feed(r->coding, data, size, max, &r->body);
-
-	if (rc == CODING_DAMAGED)
-		refuse_damaged(r);
-	else if (rc == CODING_TOO_LARGE)
-		refuse_status(&r->refusal, 413, "Request rejected: request size (more than %" PRIu64 " bytes when unpacked) exceeds the maximum", max);
-	else if (!room_grow(r, r->body.len + coding_memory(r->coding)))
+	if (room_grow(r, need))
+		return true;
+	if (!room_wait(r, need)) {
 		refuse_busy(&r->refusal, "Too many requests are under way; please send it again later");
-	else
-		return;
-	room_release(r, 0);
-	drop_body(r);
+		room_release(r, 0);
+		drop_body(r);
+	}
+	return false;
 }
 
-/* A piece of the body. MHD_NO closes the connection: the sender is too slow, or does not stop. */
-static enum MHD_Result piece(struct request *r, const char *data, size_t size)
+/* A piece of a packed body, with what was left in the library of those before; *size: what is left of it. It must fit into the room for bodies as it grows. */
+static void unpack(struct request *r, const char *data, size_t *size)
+{
+	uint64_t max = r->w->im->c.body_max, memory;
+	enum coding_result rc;
+
+	do {
+		rc = coding_feed(r->coding, &data, size, MIN(max, room_left(r, coding_memory(r->coding))), &r->body);
+		if (rc == CODING_DAMAGED)
+			refuse_damaged(r);
+		else if (r->body.len > max)
+			refuse_status(&r->refusal, 413, "Request rejected: request size (more than %" PRIu64 " bytes when unpacked) exceeds the maximum", max);
+		if (r->refusal.status) {
+			room_release(r, 0);
+			drop_body(r);
+			return;
+		}
+		memory = coding_memory(r->coding);
+		if (!has_room(r, r->body.len + memory + (rc == CODING_OK ? 0 : GROW_STEP)))
+			return;
+	} while (rc != CODING_OK);
+}
+
+/* A piece of the body; *size: what is left of it. MHD_NO closes the connection: the sender is too slow, or does not stop. */
+static enum MHD_Result piece(struct request *r, const char *data, size_t *size)
 {
 	struct import *im = r->w->im;
+	size_t n = *size;
 
-	r->taken += size;
 	if (now_get().mono > r->deadline)
 		return MHD_NO;
+	if (r->state == R_BODY && r->coding && r->taken + n <= im->c.body_max) {
+		unpack(r, data, size);
+		r->taken += r->state == R_DROP ? n : n - *size;
+		if (r->state == R_DROP)
+			*size = 0;
+		return MHD_YES;
+	}
+	if (r->state == R_BODY && r->length == UINT64_MAX && r->taken + n <= im->c.body_max && !has_room(r, r->body.len + n) && r->state != R_DROP)
+		return MHD_YES;
+	r->taken += n;
+	*size = 0;
 	if (r->state == R_DROP)
 		return r->taken <= IMPORT_DRAIN_BYTES ? MHD_YES : MHD_NO;
 	if (r->taken > im->c.body_max) {
@@ -247,13 +279,9 @@ static enum MHD_Result piece(struct request *r, const char *data, size_t size)
 		drop_body(r); /* without a verdict: how large it is will be known at its end */
 		return MHD_YES;
 	}
-	if (r->coding) {
-		unpack(r, data, size);
-		return MHD_YES;
-	}
 	if (!r->body.cap && r->length != UINT64_MAX)
 		buf_reserve(&r->body, r->length);
-	buf_add(&r->body, data, size);
+	buf_add(&r->body, data, n);
 	return MHD_YES;
 }
 
@@ -278,7 +306,7 @@ enum MHD_Result request_on(void *arg, struct MHD_Connection *mhd, const char *ur
 {
 	struct request *r = *slot;
 	struct worker *w = arg;
-	enum MHD_Result rc;
+	size_t none = 0;
 
 	if (!r) {
 		*slot = r = request_new(w, mhd);
@@ -293,14 +321,22 @@ enum MHD_Result request_on(void *arg, struct MHD_Connection *mhd, const char *ur
 			r->state = R_BODY;
 		if (!*size)
 			return MHD_YES;
+		return piece(r, data, size);
+	case R_GROWN:
+		r->deadline = r->started + w->im->c.request_timeout;
+		r->state = R_BODY;
+		if (r->refusal.status) {
+			room_release(r, 0);
+			drop_body(r);
+		} else if (r->coding) {
+			unpack(r, "", &none);
+			if (r->state == R_GROW)
+				return MHD_YES;
+		}
 		/* fall through */
 	case R_BODY:
 	case R_DROP:
-		if (!*size)
-			return body_end(r);
-		rc = piece(r, data, *size);
-		*size = 0;
-		return rc;
+		return *size ? piece(r, data, size) : body_end(r);
 	case R_ANSWER:
 		return answer(r);
 	default:
@@ -319,9 +355,7 @@ static struct request *take_expired(struct import *im, int64_t now)
 	pthread_mutex_lock(&im->lock);
 	TAILQ_FOREACH(r, &im->waiting, link)
 		if (all || r->deadline <= now) {
-			TAILQ_REMOVE(&im->waiting, r, link);
-			r->state = R_ADMITTED;
-			r->admitted = 0;
+			room_wait_over(r);
 			refuse_busy(&r->refusal, "Too many requests are under way; please send it again later");
 			goto out;
 		}
@@ -335,6 +369,8 @@ static struct request *take_expired(struct import *im, int64_t now)
 			goto out;
 		}
 	r = keyed_expired(im, now, all);
+	if (!r)
+		r = lane_expired(im, now, all);
 out:
 	pthread_mutex_unlock(&im->lock);
 	return r;

@@ -1,12 +1,12 @@
 /*
  * room.c - room for bodies in memory (bodies_max): who is let in, who waits, who comes next. First come, first served; who waits is suspended. The room of
- * a plain body is its length, that of one whose length is not known the largest there may be; of a packed one it begins with a guess and grows with what
- * is unpacked, because nearly all would fit beside each other and the largest possible hardly two of them.
+ * a plain body is its length; of a packed one, or one whose length is not known, it begins with a guess and grows with what comes, because nearly all would
+ * fit beside each other and the largest possible hardly two of them. One that cannot grow waits, with the rest of its body unread.
  *
  * One source gets half of the room at most (or one body, if that is more), so that others always find some, however slowly its bodies come; those who wait only
  * because of that are passed by.
  *
- * What can go wrong: one that grows cannot wait for room, or two that grow could wait for each other: it is refused (503).
+ * What can go wrong: some that grow and wait for each other. When all room is held by such, the newest of them is refused (503) and gives back what it has.
  */
 #include "daemon/core/metrics.h"
 #include "daemon/import/import_priv.h"
@@ -16,11 +16,6 @@
 #define GUESS 16u /* a packed body becomes so many times as large, or less */
 #define GUESS_LEAST (256u << 10)
 #define BURST NSEC_PER_SEC /* of a rate limit */
-
-struct tenant {
-	uint64_t bodies; /* of import.bodies */
-	int64_t paid;	 /* mono: what was taken is worth until then, at its rate */
-};
 
 static bool tenant_fits(const struct import *im, const struct tenant *t, uint64_t need)
 {
@@ -40,14 +35,35 @@ static void take(struct import *im, struct tenant *t, uint64_t n)
 	t->bodies += n;
 }
 
-/* The first one that waits for others, not for its own source. */
+/* The first one that waits for others, not for its own source, nor for one of its own source before it. */
 static struct request *first_in_line(struct import *im)
 {
 	struct request *r;
 
-	TAILQ_FOREACH(r, &im->waiting, link)
-		if (tenant_fits(im, r->rules->tenant, r->admitted))
+	im->pass++;
+	TAILQ_FOREACH(r, &im->waiting, link) {
+		struct tenant *t = r->rules->tenant;
+
+		if (t->passed == im->pass)
+			continue;
+		if (tenant_fits(im, t, r->wanted))
 			return r;
+		t->passed = im->pass;
+	}
+	return NULL;
+}
+
+/* The newest of those that grow and wait for nobody but each other. */
+static struct request *one_too_many(struct import *im)
+{
+	struct request *r;
+
+	TAILQ_FOREACH_REVERSE(r, &im->waiting, request_list, link) {
+		const struct tenant *t = r->rules->tenant;
+
+		if (r->state == R_GROW && ((t->bodies == t->stuck && !tenant_fits(im, t, r->wanted)) || im->bodies == im->stuck))
+			return r;
+	}
 	return NULL;
 }
 
@@ -56,9 +72,21 @@ static bool must_wait(struct import *im, const struct tenant *t)
 	struct request *r;
 
 	TAILQ_FOREACH(r, &im->waiting, link)
-		if (r->rules->tenant == t || tenant_fits(im, r->rules->tenant, r->admitted))
+		if (r->rules->tenant == t || tenant_fits(im, r->rules->tenant, r->wanted))
 			return true;
 	return false;
+}
+
+void room_wait_over(struct request *r)
+{
+	TAILQ_REMOVE(&r->w->im->waiting, r, link);
+	if (r->state == R_GROW) {
+		r->rules->tenant->stuck -= r->admitted;
+		r->w->im->stuck -= r->admitted;
+		r->state = R_GROWN;
+	} else {
+		r->state = R_ADMITTED;
+	}
 }
 
 /* Those at the head of the waiting that fit now. */
@@ -66,22 +94,25 @@ static void admit_waiting(struct import *im)
 {
 	struct request *r;
 
-	for (;;) {
+	do {
 		pthread_mutex_lock(&im->lock);
 		r = first_in_line(im);
-		if (r && fits(im, r->rules->tenant, r->admitted)) {
-			TAILQ_REMOVE(&im->waiting, r, link);
-			take(im, r->rules->tenant, r->admitted);
-			r->state = R_ADMITTED;
+		if (r && fits(im, r->rules->tenant, r->wanted)) {
+			room_wait_over(r);
+			take(im, r->rules->tenant, r->wanted);
+			r->admitted += r->wanted;
+			metric_add(import_body_bytes, (int64_t)r->wanted);
 		} else {
-			r = NULL;
+			r = one_too_many(im);
+			if (r) {
+				room_wait_over(r);
+				refuse_busy(&r->refusal, "Too many requests are under way; please send it again later");
+			}
 		}
 		pthread_mutex_unlock(&im->lock);
-		if (!r)
-			return;
-		metric_add(import_body_bytes, (int64_t)r->admitted);
-		MHD_resume_connection(r->mhd);
-	}
+		if (r)
+			MHD_resume_connection(r->mhd);
+	} while (r);
 }
 
 void room_give(struct import *im, struct tenant *t, uint64_t n)
@@ -118,7 +149,7 @@ static uint64_t first_need(const struct request *r)
 	uint64_t max = r->w->im->c.body_max;
 
 	if (r->length == UINT64_MAX)
-		return max;
+		return MIN(GUESS_LEAST, max / 4);
 	return r->packed ? MIN(r->length * GUESS + GUESS_LEAST, max) : r->length; /* the length is at most body_max */
 }
 
@@ -129,7 +160,6 @@ void room_admit(struct request *r)
 	uint64_t need = first_need(r);
 	bool now;
 
-	r->admitted = need;
 	r->state = R_BODY;
 	pthread_mutex_lock(&im->lock);
 	now = !must_wait(im, t) && fits(im, t, need);
@@ -137,9 +167,11 @@ void room_admit(struct request *r)
 		take(im, t, need);
 	pthread_mutex_unlock(&im->lock);
 	if (now) {
+		r->admitted = need;
 		metric_add(import_body_bytes, (int64_t)need);
 		return;
 	}
+	r->wanted = need;
 	r->state = R_ADMISSION;
 	request_wait(r);
 	MHD_suspend_connection(r->mhd);
@@ -147,6 +179,33 @@ void room_admit(struct request *r)
 	TAILQ_INSERT_TAIL(&im->waiting, r, link);
 	pthread_mutex_unlock(&im->lock);
 	admit_waiting(im); /* room may have come in between */
+}
+
+bool room_wait(struct request *r, uint64_t need)
+{
+	struct import *im = r->w->im;
+	struct tenant *t = r->rules->tenant;
+
+	if (atomic_load(&im->closing))
+		return false;
+	r->wanted = MIN(need + need / 2, im->tenant_max) - r->admitted; /* room_grow has failed, so there is something to want */
+	request_wait(r);
+	MHD_suspend_connection(r->mhd);
+	pthread_mutex_lock(&im->lock);
+	r->state = R_GROW;
+	t->stuck += r->admitted;
+	im->stuck += r->admitted;
+	TAILQ_INSERT_TAIL(&im->waiting, r, link);
+	pthread_mutex_unlock(&im->lock);
+	admit_waiting(im);
+	return true;
+}
+
+uint64_t room_left(const struct request *r, uint64_t taken)
+{
+	if (r->admitted >= r->w->im->tenant_max)
+		return UINT64_MAX;
+	return r->admitted > taken ? r->admitted - taken : 0;
 }
 
 bool room_grow(struct request *r, uint64_t need)
@@ -190,6 +249,7 @@ unsigned room_rate(struct request *r)
 		rules->tenant = map_get(&im->tenants, key);
 		if (!rules->tenant) {
 			rules->tenant = xcalloc(1, sizeof(*rules->tenant));
+			STAILQ_INIT(&rules->tenant->turn);
 			map_put(&im->tenants, key, rules->tenant);
 		}
 	}
@@ -199,19 +259,51 @@ unsigned room_rate(struct request *r)
 	return over > 0 ? (unsigned)(over / NSEC_PER_SEC) + 1 : 0;
 }
 
-void room_charge(struct request *r)
+int64_t room_charge(struct request *r)
 {
 	struct import *im = r->w->im;
 	struct tenant *t = r->rules->tenant;
 	uint64_t whole, rest;
+	int64_t price;
 
 	if (!r->rules->rate_limit)
-		return;
+		return 0;
 	whole = r->records / r->rules->rate_limit;
 	rest = r->records % r->rules->rate_limit;
+	price = (int64_t)(whole * (uint64_t)NSEC_PER_SEC + rest * (uint64_t)NSEC_PER_SEC / r->rules->rate_limit);
 	pthread_mutex_lock(&im->lock);
-	t->paid = MAX(t->paid, now_get().mono) + (int64_t)(whole * (uint64_t)NSEC_PER_SEC + rest * (uint64_t)NSEC_PER_SEC / r->rules->rate_limit);
+	t->paid = MAX(t->paid, now_get().mono) + price;
 	pthread_mutex_unlock(&im->lock);
+	return price;
+}
+
+void room_refund(struct import *im, struct tenant *t, int64_t price)
+{
+	pthread_mutex_lock(&im->lock);
+	t->paid -= price;
+	pthread_mutex_unlock(&im->lock);
+}
+
+/* When connections grow few, a source has at most half of them. */
+bool room_connection(struct request *r)
+{
+	struct import *im = r->w->im;
+	struct tenant *t = r->rules->tenant;
+	bool fine = true;
+
+	if (!r->conn)
+		return true;
+	pthread_mutex_lock(&im->lock);
+	if (r->conn->tenant != t) {
+		if (r->conn->tenant)
+			r->conn->tenant->conns--;
+		r->conn->tenant = t;
+		t->conns++;
+	}
+	if (atomic_load(&im->n_conns) > im->c.connections_max / 4 * 3)
+		fine = t->conns <= im->c.connections_max / 2;
+	pthread_mutex_unlock(&im->lock);
+	return fine;
 }
 
 void room_free(struct import *im)

@@ -207,7 +207,11 @@ void route_check(struct request *r)
 	r->partial = partial && str_ieq(str_c(partial), STR("true"));
 	choose_id(r);
 	r->retry_after = room_rate(r);
-	if (r->retry_after && route_stores(r) && !r->refusal.status)
+	if (!room_connection(r)) {
+		r->close = true;
+		refuse_busy(&r->refusal, "The source has too many connections; please try again later");
+	}
+	if (r->retry_after && !r->refusal.status)
 		refuse_busy(&r->refusal, "More than the source's rate_limit arrives; please send it again later");
 	if (r->route == ROUTE_VALIDATE) /* it stores nothing, so no key is kept, and it does not matter whether the queue could */
 		r->keyed = false;

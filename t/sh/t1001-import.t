@@ -117,13 +117,17 @@ transit=$(printf '[["^ ","action","upsert","table_name","pushed","key_names",["i
 is "a push in Transit" 201 "$(typed $P "$transit" application/transit+json)"
 is "in part" 201 "$(post "$B?partial=true" "$token" <<<"$(batch "$up,{},$up" | sed s/refused/good/)")"
 is "in part: body" '2 [1]' "$(jq -c '"\(.accepted) \(.rejected | map(.record))"' -r "$T/body")"
+for i in 1 2; do
+	is "in part with a key, $i" 201 "$(post "$B?partial=true" "$token" -H 'Idempotency-Key: part' <<<"$(batch "$up,{},$up" | sed s/refused/good/)")"
+	is "its list, $i" '2 [1]' "$(jq -c '"\(.accepted) \(.rejected | map(.record))"' -r "$T/body")"
+done
 is "in part, all are bad" 400 "$(post "$B?partial=true" "$token" <<<"$(batch "{}")")"
 is "20000 records" 201 "$(make_batch many 1 20000 | post $B "$token")"
 make_batch large 1 2270 9000 >"$T/large"
 [ "$(wc -c <"$T/large")" -gt 20000000 ] || bail "the body has only $(wc -c <"$T/large") bytes"
 is "more than 20,000,000 bytes" 201 "$(post $B "$token" <"$T/large")"
-wait_for 20 '[ "$(sum_of accepted)" = 22276 ]'
-is "all are accounted for" 22276 "$(sum_of accepted)"
+wait_for 20 '[ "$(sum_of accepted)" = 22278 ]'
+is "all are accounted for" 22278 "$(sum_of accepted)"
 is "nothing is outside of the state folder" "" "$(find "$T" -name x -not -path "$STATE/*")"
 
 # --- a paused source, and one that is gone ---

@@ -8,165 +8,9 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "daemon/core/metrics.h"
-#include "daemon/import/import.h"
 #include "daemon/import/receipt.h"
-#include "daemon/state/seal.h"
+#include "doortest.h"
 #include "frame.h"
-#include "httptest.h"
-#include "log.h"
-#include "qtest.h"
-#include "tap.h"
-#include "xalloc.h"
-
-#define BODY_MAX 65536u
-#define BATCH "/v2/import/batch"
-#define PUSH "/v2/import/push"
-#define VALIDATE "/v2/import/validate"
-#define ROW "{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"id\":1}}"
-#define GOOD "{\"table_name\":\"t\",\"schema\":{},\"key_names\":[\"id\"],\"messages\":[" ROW "]}"
-
-static struct queue *queue;
-static struct state *state;
-static struct import *door;
-static char *state_dir, *queue_dir;
-static _Atomic bool held, ended; /* the queue's thread */
-static pthread_t writer;
-static unsigned port;
-
-/* --- the world --- */
-
-static void *write_queue(void *arg)
-{
-	(void)arg;
-	while (!atomic_load(&ended)) {
-		int64_t next = atomic_load(&held) ? NEVER : queue_step(queue, now_get());
-
-		if (next == NEVER)
-			usleep(500);
-	}
-	return NULL;
-}
-
-static void open_queue(size_t mailbox)
-{
-	char *url = xasprintf("log:%s", queue_dir);
-	struct queue_config c = {.url = url, .segment_bytes = 4u << 20, .spare_segments = 1, .mailbox_count = mailbox, .mailbox_bytes = 8u << 20};
-	struct err e = ERR_INIT;
-
-	queue = queue_open(&c, &e);
-	free(url);
-	if (!queue)
-		bail("%s", e.text);
-	atomic_store(&held, false);
-	atomic_store(&ended, false);
-	pthread_create(&writer, NULL, write_queue, NULL);
-}
-
-static uint64_t reserve;
-
-static void open_door(unsigned threads, unsigned connections, int64_t timeout)
-{
-	char *port_file = xasprintf("%s/http.port", state_dir);
-	struct import_config c = {.listen = "127.0.0.1:0", .port_file = port_file, .threads = threads, .connections_max = connections, .body_max = BODY_MAX,
-		.bodies_max = 2 * BODY_MAX, .request_timeout = timeout, .state_dir = state_dir, .run_id = "test", .reserve_bytes = reserve};
-	struct err e = ERR_INIT;
-
-	door = import_new(&c, queue, state, &e);
-	if (!door || import_start(door, &e))
-		bail("%s", e.text);
-	port = import_port(door);
-	free(port_file);
-}
-
-static void close_door(void)
-{
-	atomic_store(&held, false);
-	import_drain(door, now_get().mono + 20 * NSEC_PER_SEC);
-	atomic_store(&ended, true);
-	pthread_join(writer, NULL);
-	queue_stop(queue);
-	import_free(door);
-	queue_close(queue);
-}
-
-struct source {
-	const char *name, *token;
-	bool paused, deleted;
-	int64_t id;
-	const char *settings;
-};
-
-static struct source sources[] = {{"shop", "at_good", false, false, 0, "{}"}, {"old", "at_paused", true, false, 0, "{}"}, {"gone", "at_deleted", false, true, 0, "{}"},
-	{"mart", "at_mart", false, false, 0, "{}"}, {"held", "at_held", true, false, 0, "{\"when_paused\":\"hold\"}"},
-	{"slow", "at_slow", false, false, 0, "{\"rate_limit\":\"2\"}"}};
-
-static int make_source(struct db *db, void *arg, struct err *e)
-{
-	struct source *s = arg;
-	struct source_row row = {.client_id = 1, .name = xstrdup(s->name), .kind = xstrdup("import"), .settings = xstrdup(s->settings), .created = 1};
-	struct pause_row pause = {.kind = PAUSE_SOURCE, .who = xstrdup("test"), .reason = xstrdup(""), .since = 1};
-	unsigned char hash[32];
-	int64_t id;
-	int rc = db_source_create(db, &row, &s->id, e);
-
-	seal_hash_token(str_c(s->token), hash);
-	pause.object_id = s->id;
-	rc = rc || db_token_create(db, s->id, hash, "at_", 1, &id, e) || (s->paused && db_pause_set(db, &pause, e)) ||
-		(s->deleted && db_source_delete(db, s->id, 2, e));
-	source_row_free(&row);
-	free(pause.who);
-	free(pause.reason);
-	return rc ? -1 : 0;
-}
-
-static int pause_shop(struct db *db, void *arg, struct err *e)
-{
-	struct pause_row pause = {.kind = PAUSE_SOURCE, .object_id = sources[0].id, .who = xstrdup("test"), .reason = xstrdup(""), .since = 1};
-	int rc = arg ? db_pause_set(db, &pause, e) : db_pause_clear(db, PAUSE_SOURCE, sources[0].id, e);
-
-	free(pause.who);
-	free(pause.reason);
-	return rc;
-}
-
-static void change(int (*fn)(struct db *db, void *arg, struct err *e), void *arg)
-{
-	struct err e = ERR_INIT;
-
-	if (state_call(state, fn, arg, &e))
-		bail("%s", e.text);
-}
-
-/* Records in the queue of this table from offset `from` on. */
-static uint64_t stored(const char *table, uint64_t from)
-{
-	struct queue_reader *r = queue_reader_open(queue, 0, from, NULL);
-	struct qrec q;
-	uint64_t n = 0, offset;
-
-	while (r && queue_read(r, &q, &offset, NULL) == 1)
-		n += str_eqc(q.table, table) ? q.records : 0;
-	queue_reader_close(r);
-	return n;
-}
-
-static bool wait_until(bool (*fn)(void))
-{
-	int64_t end = now_get().mono + 60 * NSEC_PER_SEC;
-
-	while (!fn() && now_get().mono < end)
-		usleep(2000);
-	return fn();
-}
-
-static bool answers(struct http *h, unsigned status, const char *body, const char *what)
-{
-	return ok(h->status == status && strcmp(buf_cstr(&h->body), body) == 0 && http_has(h, "Content-Type: application/json"), "%s", what) ||
-		(diag("wanted %u %s", status, body), diag("seen   %u %s", h->status, buf_cstr(&h->body)), false);
-}
-
-#define ERROR_BODY(text) "{\"status\":\"ERROR\",\"message\":\"" text "\"}"
 
 static size_t gzip(unsigned char *out, size_t max, const char *text, size_t n)
 {
@@ -495,7 +339,7 @@ static void test_admission(void)
 	usleep(20000); /* not a wait for something: time in which it could wrongly get in */
 	is_int(BODY_MAX, metric_get(import_body_bytes), "and waits");
 	is_int(201, http_post(&d, BATCH, "at_mart", GOOD), "another source passes it by");
-	http_sayf(&b, HEAD_OF("at_mart") "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n");
+	http_sayf(&b, HEAD_OF("at_mart") "Content-Length: %u\r\n\r\n{", BODY_MAX);
 	ok(wait_until(admission_empty), "two bodies fill what is allowed");
 	requests_wanted = metric_get(import_requests_total) + 1;
 	http_sayf(&d, HEAD_OF("at_slow") "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
@@ -505,11 +349,73 @@ static void test_admission(void)
 	http_close(&a);
 	is_int(201, http_hear(&c), "until one is gone");
 	is_int(201, http_hear(&d), "both");
-	http_sayf(&b, "1\r\n}\r\n0\r\n\r\n");
-	is_int(400, http_hear(&b), "the other one is answered too");
 	http_close(&b);
 	http_close(&c);
 	http_close(&d);
+	ok(wait_until(no_bodies), "all is given back");
+}
+
+static uint64_t bodies_wanted;
+
+static bool bodies_reached(void)
+{
+	return metric_get(import_body_bytes) == (int64_t)bodies_wanted;
+}
+
+static void say_chunk(struct http *h, size_t n)
+{
+	struct buf chunk = BUF_INIT;
+
+	buf_addf(&chunk, "%zx\r\n%*s\r\n", n, (int)n, "");
+	http_say(h, buf_str(&chunk));
+	buf_free(&chunk);
+}
+
+/* A body whose length is not known has room for what came of it, and waits when there is none for more. */
+static void test_growth(void)
+{
+	struct http a, b;
+
+	http_dial(&a, port);
+	http_dial(&b, port);
+	http_sayf(&a, HEAD_OF("at_mart") "Transfer-Encoding: chunked\r\n\r\n");
+	say_chunk(&a, 1000);
+	bodies_wanted = BODY_MAX / 4;
+	ok(wait_until(bodies_reached), "a chunked body begins with a guess");
+	http_sayf(&b, HEAD_OF("at_mart") "Content-Length: %u\r\n\r\n{", BODY_MAX / 4 * 3);
+	bodies_wanted = BODY_MAX;
+	ok(wait_until(bodies_reached), "there is room for another of that source beside it");
+	for (unsigned i = 0; i < 5; i++)
+		say_chunk(&a, 10000);
+	usleep(20000); /* time in which it could wrongly go on */
+	is_int(BODY_MAX, metric_get(import_body_bytes), "it cannot grow now, and waits");
+	http_close(&b);
+	http_sayf(&a, "%zx\r\n%s\r\n0\r\n\r\n", strlen(GOOD), GOOD);
+	is_int(201, http_hear(&a), "until there is room");
+	http_close(&a);
+	ok(wait_until(no_bodies), "all is given back");
+
+	/* two that grow and wait for each other */
+	http_dial(&a, port);
+	http_dial(&b, port);
+	http_sayf(&a, HEAD_OF("at_mart") "Transfer-Encoding: chunked\r\n\r\n");
+	http_sayf(&b, HEAD_OF("at_mart") "Transfer-Encoding: chunked\r\n\r\n");
+	for (unsigned i = 0; i < 3; i++) {
+		say_chunk(&a, 10000);
+		say_chunk(&b, 10000);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		say_chunk(&a, 10000);
+		say_chunk(&b, 10000);
+	}
+	http_sayf(&a, "%zx\r\n%s\r\n0\r\n\r\n", strlen(GOOD), GOOD);
+	http_sayf(&b, "%zx\r\n%s\r\n0\r\n\r\n", strlen(GOOD), GOOD);
+	http_hear(&a);
+	http_hear(&b);
+	ok((a.status == 201 || a.status == 503) && (b.status == 201 || b.status == 503) && a.status + b.status < 1000, "one of two is taken (%u, %u)",
+		a.status, b.status);
+	http_close(&a);
+	http_close(&b);
 	ok(wait_until(no_bodies), "all is given back");
 }
 
@@ -546,6 +452,8 @@ static void test_rate(void)
 	http_post(&h, BATCH, "at_slow", GOOD);
 	answers(&h, 503, ERROR_BODY("More than the source's rate_limit arrives; please send it again later"), "the next one must wait");
 	ok(http_has(&h, "Retry-After: 4") || http_has(&h, "Retry-After: 50"), "for as long as the first one's records are worth");
+	is_int(504, http_post(&h, VALIDATE, "at_slow", "[{\"client_id\":1}]"), "nor is anything checked, which is work too");
+	ok(http_has(&h, "Retry-After: 4") || http_has(&h, "Retry-After: 50"), "until then");
 	is_int(201, http_post(&h, BATCH, "at_good", GOOD), "another source need not");
 	http_close(&h);
 	buf_free(&body);
@@ -604,7 +512,7 @@ static void test_keys(void)
 	http_dial(&c, port);
 	http_dial(&d, port);
 	requests_wanted = metric_get(import_requests_total) + 4;
-	atomic_store(&held, true);
+	hold_queue();
 	http_sayf(&a, KEYED, "wait", strlen(GOOD), GOOD);
 	ok(wait_until(one_waits), "a request with a key is under way");
 	http_sayf(&b, KEYED, "wait", strlen(GOOD), GOOD);
@@ -613,7 +521,7 @@ static void test_keys(void)
 	ok(wait_until(all_begun), "others with that key come");
 	http_close(&d);
 	ok(one_waits(), "they wait for its answer, not for the queue");
-	atomic_store(&held, false);
+	release_queue();
 	ok(http_hear(&a) == 201 && http_hear(&b) == 201 && strcmp(buf_cstr(&a.body), buf_cstr(&b.body)) == 0, "both get the first one's receipt");
 	http_hear(&c);
 	answers(&c, 422, USED, "another body is refused");
@@ -690,7 +598,7 @@ static void test_queue_late(void)
 	http_dial(&a, port);
 	http_dial(&b, port);
 	http_dial(&c, port);
-	atomic_store(&held, true);
+	hold_queue();
 	http_sayf(&a, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
 	http_sayf(&b, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
 	ok(wait_until(two_wait), "two requests fill the queue's mailbox");
@@ -703,7 +611,7 @@ static void test_queue_late(void)
 	is_int((int64_t)from, (int64_t)queue_end(queue, 0), "nothing is stored so far");
 	http_sayf(&a, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
 	is_int(200, http_hear(&a), "its connection can be used");
-	atomic_store(&held, false);
+	release_queue();
 	ok(wait_until(mailbox_empty), "the queue writes again");
 	is_int(201, http_post(&a, BATCH, "at_good", GOOD), "and takes more");
 	is_int(3, (int64_t)stored("t", from), "what was under way is stored all the same: 503 means unknown");
@@ -760,14 +668,14 @@ static void test_drain(void)
 	http_dial(&busy, port);
 	http_sayf(&idle, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
 	http_hear(&idle);
-	atomic_store(&held, true);
+	hold_queue();
 	http_sayf(&busy, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
 	ok(wait_until(one_waits), "a request is under way");
 	pthread_create(&t, NULL, drain, NULL);
 	ok(http_ended(&idle), "a stop ends idle connections");
 	http_dial(&late, port);
 	ok(late.fd < 0 || http_ended(&late), "takes no new ones");
-	atomic_store(&held, false);
+	release_queue();
 	is_int(201, http_hear(&busy), "and answers what is under way");
 	ok(busy.closes && http_ended(&busy), "as the last on its connection");
 	pthread_join(t, NULL);
@@ -781,7 +689,7 @@ static void test_drain_deadline(void)
 	struct http h;
 
 	http_dial(&h, port);
-	atomic_store(&held, true);
+	hold_queue();
 	http_sayf(&h, POST_HEAD "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
 	ok(wait_until(one_waits), "a request is under way");
 	import_drain(door, now_get().mono);
@@ -820,17 +728,8 @@ static void test_full_disk(void)
 
 int main(void)
 {
-	struct err e = ERR_INIT;
-
 	plan_lazy();
-	log_setup(LOG_LVL_ERR, LOG_FMT_TEXT);
-	state_dir = qtest_dir("door");
-	queue_dir = qtest_dir("door-log");
-	state = state_open(state_dir, &e);
-	if (!state || stage_start(state_stage(state), &e))
-		bail("%s", e.text);
-	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
-		change(make_source, &sources[i]);
+	world_begin("door");
 
 	open_queue(100);
 	open_door(2, 100, 30 * NSEC_PER_SEC);
@@ -843,6 +742,7 @@ int main(void)
 	test_packed();
 	test_aborts();
 	test_admission();
+	test_growth();
 	test_pressure();
 	test_rate();
 	test_keys();
@@ -870,11 +770,6 @@ int main(void)
 	test_full_disk();
 	close_door();
 
-	stage_stop(state_stage(state));
-	state_close(state);
-	qtest_remove(queue_dir);
-	qtest_remove(state_dir);
-	free(queue_dir);
-	free(state_dir);
+	world_end();
 	return done_testing();
 }

@@ -33,12 +33,18 @@ static enum coding_result unpack(enum coding_kind k, struct str packed, size_t s
 {
 	struct coding *c = coding_new(k);
 	enum coding_result rc = CODING_OK;
+	uint64_t room = 0;
 
 	buf_truncate(out, 0);
 	for (size_t at = 0; at < packed.len && rc == CODING_OK; at += step) {
 		char *piece = xmemdup(packed.ptr + at, MIN(step, packed.len - at)); /* so that reading beyond it is seen */
 
-		rc = coding_feed(c, piece, MIN(step, packed.len - at), MAX_BODY, out);
+		const char *p = piece;
+		size_t left = MIN(step, packed.len - at);
+
+		/* with room that grows, as the door gives it */
+		while ((rc = coding_feed(c, &p, &left, MIN(room, MAX_BODY), out)) == CODING_TOO_LARGE && out->len <= MAX_BODY)
+			room = out->len + 999;
 		free(piece);
 	}
 	if (rc == CODING_OK)
