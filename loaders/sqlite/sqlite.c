@@ -230,7 +230,7 @@ static void *sq_open(struct loader *l, const json_t *settings, struct buf *fix, 
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_handler(s->db, on_busy, s);
 	sqlite3_progress_handler(s->db, TICK_OPS, on_progress, s);
-	if (sq_exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF", "opening", e))
+	if (sq_exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF", "opening", e))
 		goto fail;
 	return s;
 fail:
