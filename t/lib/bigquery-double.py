@@ -3,7 +3,9 @@
 
 Added: tables.patch with new nested columns (the rows are written anew); the catalogue learns of ALTER COLUMN ... SET DATA TYPE; POST /_double/refuse {"field", "value"}
 makes load jobs refuse such a value, by position, as BigQuery does; POST /_double/slow {"polls": n} lets each job be RUNNING for n polls; GET /_double/stats counts
-requests and bytes, POST /_double/stats begins anew; POST /_double/deny {"what": text, "reason": r} answers 403 to requests whose method, path and body hold the text.
+requests and bytes, POST /_double/stats begins anew; POST /_double/expire forgets all tokens. On requests whose method, path and body hold the text `what`:
+POST /_double/deny {"what", "reason"} answers 403; /_double/lose {"what", "count"} loses so many answers (503); /_double/partial {"what", "bytes"} takes only so much of one
+upload's piece before the connection fails; /_double/before {"what", "sql"} runs a statement just before one.
 """
 import argparse, datetime, json, re, secrets, sys
 from http.server import ThreadingHTTPServer
@@ -14,7 +16,8 @@ del sys.argv[at:at + 2]
 g = {'__name__': 'double'}
 exec(compile(open(path).read(), path, 'exec'), g)
 backend, err, sqltype, H = g['backend'], g['err'], g['sqltype'], g['H']
-refused, slow, seen, stats, denied = [], {'polls': 0}, {}, {'requests': 0, 'bytes': 0, 'paths': []}, []
+refused, slow, seen, stats = [], {'polls': 0}, {}, {'requests': 0, 'bytes': 0, 'paths': []}
+traps = {}  # name -> what is to happen to the next request that fits
 SHORT = {'INT64': 'INTEGER', 'FLOAT64': 'FLOAT', 'BOOL': 'BOOLEAN'}
 
 
@@ -121,18 +124,32 @@ def wrapped(self, m, u, q, body):
         b = json.loads(body or b'{}')
         if u.path == '/_double/stats': stats.update(requests=0, bytes=0, paths=[])
         elif u.path == '/_double/refuse': refused[:] = [b] if b else []
-        elif u.path == '/_double/deny': denied[:] = [b] if b else []
+        elif u.path == '/_double/expire': g['tokens'].clear()
+        elif u.path.split('/')[2] in ('deny', 'lose', 'partial', 'before'): traps[u.path.split('/')[2]] = b
         elif u.path == '/_double/slow': slow.update(b)
         return 200, b'{}', ()
     stats['requests'] += 1
     stats['bytes'] += len(body)
     stats['paths'].append(f'{m} {u.path}')
-    text = f'{m} {u.path} {body[:2000].decode("latin-1")}'
-    for d in denied:
-        if d['what'] in text:
-            st, b = err(403, d.get('reason', 'accessDenied'), 'Access Denied: double: ' + d['what'])
-            return st, b, ()
+    text = f'{m} {u.path} {body[:3000].decode("latin-1")}'
+    hit = {k: t for k, t in traps.items() if t.get('what') and t['what'] in text}
+    if 'deny' in hit:
+        st, b = err(403, hit['deny'].get('reason', 'accessDenied'), 'Access Denied: double: ' + hit['deny']['what'])
+        return st, b, ()
+    if 'before' in hit:
+        traps['before'] = {}
+        x = backend('POST', f"/bigquery/v2/projects/{A.project}/queries", json.dumps({'useLegacySql': False, 'query': hit['before']['sql']}).encode())
+        print(hit['before']['sql'], x, flush=True)
+    if 'partial' in hit and (r := re.match(r'bytes (\d+)-', self.headers.get('Content-Range') or '')):
+        traps['partial'] = {}
+        n, a = hit['partial']['bytes'], int(r.group(1))
+        g['sessions'][q['upload_id']]['data'] = g['sessions'][q['upload_id']]['data'][:a] + body[:n]
+        return 503, b'{}', ()
     st, out, hdr = route(self, m, u, q, body)
+    if 'lose' in hit:
+        hit['lose']['count'] = hit['lose'].get('count', 1) - 1
+        if hit['lose']['count'] <= 0: traps['lose'] = {}
+        return 503, b'{}', ()
     if st < 400 and m == 'POST' and u.path.endswith('/jobs') and b'ALTER COLUMN' in body:
         altered(json.loads(body)['configuration']['query']['query'])
     if slow['polls'] and st < 400 and re.search(r'/jobs(/[^/]+)?$', u.path) and out[:1] == b'{':

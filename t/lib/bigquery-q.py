@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """An independent reader of BigQuery (or its double): bigquery-q.py KEY.json, then statements from stdin, each ended by NUL.
 
-Prints rows, values separated by |, NULL as empty text, times as YYYY-MM-DD HH:MM:SS.ffffff, nested values as JSON; then a line with U+0001. A statement that begins
-with GET, POST, PATCH or DELETE is a request instead: METHOD PATH [JSON] after the project; its answer is printed as it is.
+Prints rows, values separated by |, NULL as empty text, times as YYYY-MM-DD HH:MM:SS.ffffff, nested values as JSON; then a line with U+0001. METHOD /PATH [JSON] is
+a request instead (GET, POST, PATCH, DELETE; the path after the project); its answer is printed as it is.
 """
 import datetime, json, sys, time, urllib.error, urllib.parse, urllib.request
 import jwt
@@ -63,9 +63,8 @@ def text(v):
 
 
 def answer(sql):
-    word = sql.split(None, 1)[0]
-    if word in ('GET', 'POST', 'PATCH', 'DELETE'):
-        parts = sql.split(None, 2)
+    parts = sql.split(None, 2)
+    if parts[0] in ('GET', 'POST', 'PATCH', 'DELETE') and parts[1].startswith('/'):
         return [call(parts[0], parts[1], parts[2].encode() if len(parts) > 2 else None)[1].decode()]
     st, b = call('POST', '/queries', json.dumps({'query': sql, 'useLegacySql': False, 'maxResults': 100000, 'formatOptions': {'useInt64Timestamp': True}}).encode())
     o = json.loads(b)

@@ -82,7 +82,7 @@ is "reasons" 'number among other types in an array not possible for tags on [1]
 null in an array not possible for tags on [null]
 number with more digits than a double has for items__qty on [9007199254740993.5]' "$(reasons)"
 is "with field and value" 'tags|["a",1]' "$(sed -n 's/^reject //p' <<<"$out" | head -n 1 | jq -r '.field + "|" + .value')"
-is "nested columns are added at every level" 'id INTEGER|addr RECORD{city STRING zip INTEGER geo RECORD{lat FLOAT q STRING} city__it INTEGER zip__st STRING street STRING}|tags STRING[]|items RECORD[]{sku STRING qty INTEGER qty__fl FLOAT sub RECORD[]{k INTEGER} extra RECORD{k BOOLEAN[]}}|m RECORD[]{value INTEGER[]}|n NUMERIC|e RECORD{x INTEGER}|l STRING[]|addr__st STRING|addr__ar INTEGER[]' \
+is "nested columns are added at every level" 'id INTEGER|addr RECORD{city STRING zip INTEGER geo RECORD{lat FLOAT q STRING} city__it INTEGER zip__st STRING street STRING}|tags STRING[]|items RECORD[]{sku STRING qty INTEGER qty__fl FLOAT sub RECORD[]{k INTEGER} extra RECORD{k BOOLEAN[]}}|m RECORD[]{value INTEGER[]}|n NUMERIC|addr__st STRING|addr__ar INTEGER[]|e RECORD{x INTEGER}|l STRING[]' \
 	"$(types nest)"
 is "values, old and new" '1|{"city":null,"zip":null,"geo":null,"city__it":7,"zip__st":null,"street":"S"}|["c"]|[{"sku":"z","qty":null,"qty__fl":null,"sub":[],"extra":{"k":[true]}}]|{"x":1}|["now"]||[]
 2||[]|[{"sku":null,"qty":null,"qty__fl":null,"sub":[],"extra":null}]||[]||[]
