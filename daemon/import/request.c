@@ -217,27 +217,33 @@ static int refuse_damaged(struct request *r)
 	return refuse_status(&r->refusal, 400, "The body is not whole %s data", coding_name(r->packed));
 }
 
-/* Room for so much; where there is none the request waits. false: nothing more is to be done with it now. */
-static bool has_room(struct request *r, uint64_t need)
+/* Room for so much; where there is none the request waits. */
+enum room { ROOM_IS_THERE, ROOM_WAITS /* suspended: it is not to be touched any more */, ROOM_REFUSED };
+
+static enum room find_room(struct request *r, uint64_t need)
 {
 	if (room_grow(r, need))
-		return true;
-	if (!room_wait(r, need)) {
-		refuse_busy(&r->refusal, "Too many requests are under way; please send it again later");
-		room_release(r, 0);
-		drop_body(r);
-	}
-	return false;
+		return ROOM_IS_THERE;
+	if (room_wait(r, need))
+		return ROOM_WAITS;
+	refuse_busy(&r->refusal, "Too many requests are under way; please send it again later");
+	room_release(r, 0);
+	drop_body(r);
+	return ROOM_REFUSED;
 }
 
 /* A piece of a packed body, with what was left in the library of those before; *size: what is left of it. It must fit into the room for bodies as it grows. */
-static void unpack(struct request *r, const char *data, size_t *size)
+static enum room unpack(struct request *r, const char *data, size_t *size)
 {
 	uint64_t max = r->w->im->c.body_max, memory;
 	enum coding_result rc;
+	enum room room;
 
 	do {
+		size_t before = *size;
+
 		rc = coding_feed(r->coding, &data, size, MIN(max, room_left(r, coding_memory(r->coding))), &r->body);
+		r->taken += before - *size;
 		if (rc == CODING_DAMAGED)
 			refuse_damaged(r);
 		else if (r->body.len > max)
@@ -245,12 +251,12 @@ static void unpack(struct request *r, const char *data, size_t *size)
 		if (r->refusal.status) {
 			room_release(r, 0);
 			drop_body(r);
-			return;
+			return ROOM_REFUSED;
 		}
 		memory = coding_memory(r->coding);
-		if (!has_room(r, r->body.len + memory + (rc == CODING_OK ? 0 : GROW_STEP)))
-			return;
-	} while (rc != CODING_OK);
+		room = find_room(r, r->body.len + memory + (rc == CODING_OK ? 0 : GROW_STEP));
+	} while (rc != CODING_OK && room == ROOM_IS_THERE);
+	return room;
 }
 
 /* A piece of the body; *size: what is left of it. MHD_NO closes the connection: the sender is too slow, or does not stop. */
@@ -261,16 +267,18 @@ static enum MHD_Result piece(struct request *r, const char *data, size_t *size)
 
 	if (now_get().mono > r->deadline)
 		return MHD_NO;
-	if (r->state == R_BODY && r->coding && r->taken + n <= im->c.body_max) {
-		unpack(r, data, size);
-		r->taken += r->state == R_DROP ? n : n - *size;
-		if (r->state == R_DROP)
-			*size = 0;
-		return MHD_YES;
+	if (r->state == R_BODY && r->taken + n <= im->c.body_max) {
+		enum room room = ROOM_IS_THERE;
+
+		if (r->coding)
+			room = unpack(r, data, size);
+		else if (r->length == UINT64_MAX)
+			room = find_room(r, r->body.len + n);
+		if (room == ROOM_WAITS || (room == ROOM_IS_THERE && r->coding))
+			return MHD_YES;
 	}
-	if (r->state == R_BODY && r->length == UINT64_MAX && r->taken + n <= im->c.body_max && !has_room(r, r->body.len + n) && r->state != R_DROP)
-		return MHD_YES;
-	r->taken += n;
+	r->taken += *size;
+	n = *size;
 	*size = 0;
 	if (r->state == R_DROP)
 		return r->taken <= IMPORT_DRAIN_BYTES ? MHD_YES : MHD_NO;
@@ -328,10 +336,8 @@ enum MHD_Result request_on(void *arg, struct MHD_Connection *mhd, const char *ur
 		if (r->refusal.status) {
 			room_release(r, 0);
 			drop_body(r);
-		} else if (r->coding) {
-			unpack(r, "", &none);
-			if (r->state == R_GROW)
-				return MHD_YES;
+		} else if (r->coding && unpack(r, "", &none) == ROOM_WAITS) {
+			return MHD_YES;
 		}
 		/* fall through */
 	case R_BODY:
