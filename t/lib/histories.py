@@ -2,16 +2,18 @@
 """
 histories.py - random histories of one table through a loader (by loader-driver), in many orders, and the rows that must come of them.
 
-  histories.py --driver PROGRAM --loader PROGRAM --seed N [--variants N] [--keep DIR]
+  histories.py --driver PROGRAM --loader PROGRAM --seed N [--variants N] [--keep DIR]        a file of SQLite for each variant
+               --settings JSON --psql 'psql ARGUMENTS'                                       PostgreSQL, a schema for each variant
 
 A history is made by its seed: batches of records with keys or without, of one or two table versions with activations, nested, of types that change, some of them
 to be rejected, some batches cut anew over the same records. Each variant loads its batches in another order, grouping and number of times, with loaders killed in
-between; then each batch once more, to be sure. The tables are read with Python's own SQLite and compared with what a model here, which shares nothing with the loader, makes
+between; then each batch once more, to be sure. The tables are read with Python's own SQLite, or by psql, and compared with what a model here, which shares nothing with the loader, makes
 of the records. Prints one line; exit 1 with the difference when it fails.
 """
-import argparse, json, os, random, re, shutil, sqlite3, subprocess, sys, tempfile
+import argparse, json, os, random, re, shlex, shutil, sqlite3, subprocess, sys, tempfile
 
 SUFFIX = {'integer': 'it', 'bignum': 'de', 'number': 'de', 'boolean': 'bo', 'string': 'st'}
+RENAMES = CASE = False # the dialect
 GROUP = {'integer': 'n', 'bignum': 'n', 'number': 'n', 'boolean': 'b', 'string': 's'}
 
 # --- a history ---
@@ -129,7 +131,7 @@ class Model:
 		self.first = {}
 		for path in self.order:
 			if len(path) == 1:
-				self.first.setdefault(path[0].lower(), path[0])
+				self.first.setdefault(path[0] if CASE else path[0].lower(), path[0])
 
 	def see(self, path, v):
 		if v is None:
@@ -171,7 +173,7 @@ class Model:
 			if GROUP[t] not in [g for g, _ in groups]:
 				groups.append((GROUP[t], t))
 		own = [t for g, t in groups if g == GROUP[type_of(v)]][0]
-		if path[0] in self.h.keys or own == groups[0][1]:
+		if path[0] in self.h.keys or (own == groups[0][1] and not (RENAMES and len(groups) > 1)):
 			return base
 		return f'{base}__{SUFFIX[own]}'
 
@@ -181,11 +183,11 @@ class Model:
 				return True
 		def reserved(v, top):
 			if isinstance(v, dict):
-				return any(inner is not None and (re.search('__(st|it)$', name) or (name.startswith('_sdc'))) or reserved(inner, False) for name, inner in v.items())
+				return any(inner is not None and (re.search('__(st|it|bi)$', name) or (name.startswith('_sdc'))) or reserved(inner, False) for name, inner in v.items())
 			return isinstance(v, list) and any(reserved(x, False) for x in v)
 		if reserved(data, True):
 			return True
-		return any(v is not None and self.first[name.lower()] != name for name, v in data.items()) or self.collides((), data)
+		return any(v is not None and self.first[name if CASE else name.lower()] != name for name, v in data.items()) or self.collides((), data)
 
 	def flatten(self, data):
 		"""rows: {table: [(levels, {column: value})]}"""
@@ -239,14 +241,40 @@ class Model:
 
 # --- what is there ---
 
-def read(path, h):
-	db = sqlite3.connect(path)
-	db.row_factory = sqlite3.Row
+class Sqlite:
+	def __init__(self, args, tmp, k):
+		self.path = os.path.join(tmp, f'{k}.db')
+		self.settings, self.script = json.dumps({'path': self.path}), []
+
+	def names(self):
+		self.db = sqlite3.connect(self.path)
+		self.db.row_factory = sqlite3.Row
+		return [n[len('shop__'):] for (n,) in
+			self.db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND (name = 'shop__t' OR name LIKE 'shop\\_\\_t\\_\\_%' ESCAPE '\\')")]
+
+	def rows(self, name):
+		return [dict(r) for r in self.db.execute(f'SELECT * FROM "shop__{name}"')]
+
+class Postgres:
+	def __init__(self, args, tmp, k):
+		self.psql, self.schema = shlex.split(args.psql), f'h{args.seed}_{k}'
+		self.settings, self.script = args.settings, [f'schema {self.schema}']
+
+	def ask(self, sql):
+		p = subprocess.run(self.psql + ['-XAtqc', sql], capture_output=True, text=True, check=True)
+		return [json.loads(line, parse_float=float) for line in p.stdout.splitlines()]
+
+	def names(self):
+		return self.ask(f"SELECT to_json(tablename) FROM pg_tables WHERE schemaname = '{self.schema}' AND (tablename = 't' OR tablename LIKE 't\\_\\_%')")
+
+	def rows(self, name):
+		return self.ask(f'SELECT row_to_json(_row) FROM "{self.schema}"."{name}" _row')
+
+def read(dest, h):
 	out, of_row = {}, {}
-	names = [n for (n,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND (name = 'shop__t' OR name LIKE 'shop\\_\\_t\\_\\_%' ESCAPE '\\')")]
-	for name in sorted(names, key=len):
-		for row in db.execute(f'SELECT * FROM "{name}"'):
-			cells = {k: row[k] for k in row.keys() if row[k] is not None}
+	for name in sorted(dest.names(), key=len):
+		for row in dest.rows(name):
+			cells = {k: v for k, v in row.items() if v is not None}
 			ours = {k: cells.pop(k) for k in list(cells) if k.startswith('_sdc_') or k == '__sdc_primary_key'}
 			levels = tuple(ours[f'_sdc_level_{i}_id'] for i in range(9) if f'_sdc_level_{i}_id' in ours)
 			row_key = tuple(ours[f'_sdc_source_key_{k}'] for k in h.keys or ['__sdc_primary_key']) if levels else \
@@ -257,9 +285,9 @@ def read(path, h):
 				of_row[row_key] = ours['_sdc_sequence']
 			elif of_row.get(row_key) != ours['_sdc_sequence']:
 				sys.exit(f'{name}: a child row of {row_key} with sequence {ours["_sdc_sequence"]}, its row has {of_row.get(row_key)}')
-			out.setdefault(name[len('shop__'):], []).append((ours['_sdc_sequence'], ours['_sdc_table_version'], levels, cells))
-	ledger = db.execute('SELECT count(*), count(DISTINCT batch_id), sum(rows + rejected) FROM shop___stitch_ledger').fetchone()
-	return out, tuple(ledger)
+			out.setdefault(name, []).append((ours['_sdc_sequence'], ours['_sdc_table_version'], levels, cells))
+	ledger = dest.rows('_stitch_ledger')
+	return out, (len(ledger), len({x['batch_id'] for x in ledger}), sum(x['rows'] + x['rejected'] for x in ledger))
 
 def plain(rows):
 	"""To be compared: order does not count, nor whether a number is a REAL or text of it."""
@@ -273,15 +301,15 @@ def plain(rows):
 
 # --- variants ---
 
-def drive(args, db, lines):
-	text = '\n'.join([f'spawn {args.loader}', f'open {{"path":"{db}"}}'] + lines) + '\n'
+def drive(args, dest, lines):
+	text = '\n'.join([f'spawn {args.loader}', f'open {dest.settings}'] + dest.script + lines) + '\n'
 	p = subprocess.run([args.driver], input=text, capture_output=True, text=True, timeout=120)
 	for line in p.stdout.splitlines():
 		if line.startswith('error '):
 			sys.exit(f'the loader said {line}')
 	return p.stdout
 
-def variant(args, h, script, r, db):
+def variant(args, h, script, r, dest):
 	"""Loads everything, in some way; returns what was done, for people."""
 	names = [f'b{k}' for k in range(len(h.batches) + len(h.recuts))]
 	todo = names + [n for n in names if r.random() < 0.3]
@@ -304,17 +332,17 @@ def variant(args, h, script, r, db):
 		else:
 			again = []
 		todo += again
-		drive(args, db, script + session)
+		drive(args, dest, script + session)
 		said += session
 		if again:
 			said.append('(killed)')
 			r.shuffle(todo)
 			if len(said) > 60:
 				# enough of it
-				drive(args, db, script + [f'load {n}' for n in todo])
+				drive(args, dest, script + [f'load {n}' for n in todo])
 				todo = []
 	r.shuffle(names)
-	out = drive(args, db, script + [f'load {n}' for n in names])
+	out = drive(args, dest, script + [f'load {n}' for n in names])
 	if sum('"already"' in line for line in out.splitlines()) != len(names):
 		sys.exit('not every batch was answered at the end: ' + out)
 	return said
@@ -326,7 +354,13 @@ def main():
 	ap.add_argument('--seed', type=int, required=True)
 	ap.add_argument('--variants', type=int, default=4)
 	ap.add_argument('--keep')
+	ap.add_argument('--settings')
+	ap.add_argument('--psql')
 	args = ap.parse_args()
+	if args.psql:
+		global RENAMES, CASE
+		RENAMES = CASE = True
+		SUFFIX['integer'] = 'bi'
 	h = History(args.seed)
 	h.shuffle_sequences()
 	script, wanted = h.script(), plain(Model(h).result())
@@ -335,15 +369,15 @@ def main():
 	tmp = tempfile.mkdtemp()
 	try:
 		for k in range(args.variants):
-			db = os.path.join(tmp, f'{k}.db')
+			dest = (Postgres if args.psql else Sqlite)(args, tmp, k)
 			said = []
 			try:
 				if k == 0: # as it was sent
 					said = [f'load b{i}' for i in range(n)] * 2 # a table that is made voids the ledger of batches without rows
-					drive(args, db, script + said)
+					drive(args, dest, script + said)
 				else:
-					said = variant(args, h, script, random.Random(args.seed * 1000 + k), db)
-				rows, ledger = read(db, h)
+					said = variant(args, h, script, random.Random(args.seed * 1000 + k), dest)
+				rows, ledger = read(dest, h)
 				seen = plain(rows)
 				if ledger != (n, n, records):
 					sys.exit(f'the ledger has {ledger}, wanted {(n, n, records)}')
