@@ -1,6 +1,6 @@
 # family t6: check_PROGRAMS += t/unit/6NNN-name.tap (with _SOURCES, _LDADD), dist_check_SCRIPTS += t/sh/t6NNN-name.t
 # S3
-dist_check_SCRIPTS += t/sh/t6010-loader-s3.t t/sh/t6011-s3-faults.t
+dist_check_SCRIPTS += t/sh/t6010-loader-s3.t t/sh/t6011-s3-faults.t t/sh/t6012-s3-chain.t
 EXTRA_DIST += t/lib/s3-proxy.py
 S3_TEST_LIBS = libtap.a libs3load.a $(LOADER_LIBS)
 check_PROGRAMS += t/unit/6012-s3-key.tap
