@@ -13,7 +13,7 @@ proxy=http://127.0.0.1:$(cat "$T/proxy.port")
 rule() { curl -sf -o "$T/null" -d "$1" "$proxy/_proxy/rule"; }
 clear_rules() { curl -sf -o "$T/null" -d '' "$proxy/_proxy/clear"; }
 fast=(--backoff-first 50ms --backoff-max 300ms --idle-cut-delay 5ms)
-start() { start_stitchd "${fast[@]}" "$@"; }
+start() { start_stitchd "${fast[@]}"; }
 
 printf %s "$AWS_SECRET_ACCESS_KEY" >"$T/secret" && chmod 600 "$T/secret"
 printf wrongsecret >"$T/wrong" && chmod 600 "$T/wrong"
