@@ -172,6 +172,7 @@ static void bq_close(void *self)
 	free(b->url);
 	free(b->project);
 	free(b->location);
+	free(b->region);
 	free(b->partition);
 	free(b->email);
 	free(b->token_uri);

@@ -6,8 +6,6 @@
 #ifndef STITCH_LOADER_BQ_H
 #define STITCH_LOADER_BQ_H
 
-#include <jansson.h>
-
 #include "http.h"
 #include "loaders/net/jwt.h"
 #include "loaders/runtime/loader.h"
@@ -73,6 +71,7 @@ struct bq {
 	time_t give_up;	   /* when waiting for a job ends; 0: never */
 	/* the job's table as it was last seen */
 	char *dataset, *table; /* canonical */
+	char *region;	       /* where the dataset is, as the API says it; NULL: not known */
 	json_t *fields;	       /* its schema; NULL: not there */
 	char *prepared;	       /* dataset whose own tables are known to be there */
 	struct tx *tx;	       /* the data transaction, while there is one */
@@ -117,19 +116,19 @@ int bq_prepare(void *self, const struct job *j, struct err *e) MUST_CHECK;
 int bq_describe(void *self, const struct job *j, const char *table, struct table_desc *out, struct err *e) MUST_CHECK;
 int bq_change(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct err *e) MUST_CHECK;
 void bq_ddl(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct buf *out);
+const char *bq_where(const struct bq *b); /* where jobs of the dataset run; NULL: BigQuery finds out. Else only who says it finds a job again */
 /* A table of b->dataset. ERR_NOT_FOUND: there is none. */
 int bq_get_table(struct bq *b, const char *table, json_t **out, struct err *e) MUST_CHECK;
 json_t *bq_field(const json_t *fields, const char *name); /* borrowed; NULL: none */
 bool bq_field_is(const json_t *field, const char *type, const char *alias);
 int bq_add_field(struct bq *b, const char *name, const char *type, struct err *e) MUST_CHECK; /* to the job's table, if it is not there */
 
-/* bq_rows.c */
+/* bq_rows.c. bq_newest: the newest line of each key in the staging table, as a sub-select s; bq_newer: is s newer than t? */
 int bq_rows_begin(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, struct err *e) MUST_CHECK;
 int bq_put(void *self, const struct row *row, struct err *e) MUST_CHECK;
 int bq_rows_end(void *self, struct err *e) MUST_CHECK;
 int bq_tally(void *self, uint64_t *inserted, uint64_t *updated, uint64_t *skipped, struct err *e) MUST_CHECK;
 void bq_forget_bad(struct bq *b);
-/* The newest line of each key in the staging table, as a sub-select; and whether s is newer than t. */
 void bq_newest(const struct bq *b, struct buf *sql);
 extern const char bq_newer[];
 

@@ -18,6 +18,7 @@
 #define TRIES 5
 #define FIRST_WAIT (500 * NSEC_PER_MSEC)
 #define HINT_MAX (20 * NSEC_PER_SEC) /* longer hints are the daemon's matter */
+#define QUOTA_PAUSE (600 * NSEC_PER_SEC)
 #define TOKEN_LIFE 3600
 #define TOKEN_SPARE 120 /* s before its end it is made anew */
 #define ANSWER_MAX (64u << 20)
@@ -191,6 +192,8 @@ static int say(struct bq *b, unsigned status, const char *reason, const char *te
 
 	str_copy(b->reason, sizeof(b->reason), str_c(reason));
 	if (strcmp(reason, "quotaExceeded") == 0)
+		loader_retry_after(b->l, QUOTA_PAUSE);
+	if (strcmp(reason, "quotaExceeded") == 0)
 		return err_set(e, code, "%s: a quota of project %s is used up; it comes back by itself (most within a day), or ask for more at "
 			"https://console.cloud.google.com/iam-admin/quotas?project=%s: %s", doing, b->project, b->project, text);
 	if (strcmp(reason, "billingNotEnabled") == 0)
@@ -212,6 +215,8 @@ int bq_refused(struct bq *b, const char *doing, struct err *e)
 	char status[40];
 
 	snprintf(status, sizeof(status), "status %u", b->status);
+	if (b->status == 429 || b->status == 403 || b->status >= 500)
+		loader_retry_after(b->l, http_retry_after(&b->answer));
 	say(b, b->status, reason ? reason : "", text ? text : status, doing, e);
 	json_decref(o);
 	return -1;
@@ -253,18 +258,23 @@ int bq_call(struct bq *b, const char *method, const char *path, const json_t *bo
 
 /* --- jobs --- */
 
+const char *bq_where(const struct bq *b)
+{
+	return b->region ? b->region : b->location;
+}
+
 json_t *bq_job_ref(const struct bq *b, const char *id)
 {
 	json_t *ref = json_pack("{s:s, s:s}", "projectId", b->project, "jobId", id);
 
-	if (b->location)
-		json_object_set_new(ref, "location", json_string(b->location));
+	if (bq_where(b))
+		json_object_set_new(ref, "location", json_string(bq_where(b)));
 	return ref;
 }
 
 json_t *bq_job_get(struct bq *b, const char *id, struct err *e)
 {
-	char *path = xasprintf("/jobs/%s%s%s", id, b->location ? "?location=" : "", b->location ? b->location : "");
+	char *path = xasprintf("/jobs/%s%s%s", id, bq_where(b) ? "?location=" : "", bq_where(b) ? bq_where(b) : "");
 	json_t *job = NULL;
 
 	if (bq_call(b, "GET", path, NULL, &job, e) && b->status == 404)
@@ -338,7 +348,7 @@ static int more_rows(struct bq *b, const json_t *first, json_t *rows, struct err
 		return 0;
 	{
 		char *path = xasprintf("/queries/%s?timeoutMs=10000&formatOptions.useInt64Timestamp=true%s%s%s%s", id, token ? "&pageToken=" : "", token ? token : "",
-			b->location ? "&location=" : "", b->location ? b->location : "");
+			bq_where(b) ? "&location=" : "", bq_where(b) ? bq_where(b) : "");
 
 		loader_tick(b->l, b->phase);
 		rc = bq_call(b, "GET", path, NULL, &page, e);
@@ -356,8 +366,8 @@ json_t *bq_query(struct bq *b, const char *sql, json_t **schema, struct err *e)
 	json_t *rows = json_array(), *error;
 	int rc;
 
-	if (b->location)
-		json_object_set_new(body, "location", json_string(b->location));
+	if (bq_where(b))
+		json_object_set_new(body, "location", json_string(bq_where(b)));
 	rc = bq_call(b, "POST", "/queries", body, &o, e);
 	error = json_array_get(json_object_get(o, "errors"), 0);
 	if (!rc && error && !json_object_get(o, "rows"))

@@ -159,6 +159,8 @@ void bq_check(void *self, struct loader_check *c)
 
 	bq_random(id);
 	free(b->dataset);
+	free(b->region);
+	b->region = NULL;
 	b->dataset = xasprintf("stitch_check_%s", id);
 	check_right(c, "log in", true, b->email);
 	all = tell(b, c, "run jobs", "bigquery.jobs.create", user, try_jobs(b, &e), &e);

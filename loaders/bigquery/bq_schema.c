@@ -156,6 +156,17 @@ static int insert_ours(struct bq *b, const char *name, const char *columns, stru
 	return insert_table(b, name, json_pack("{s:{s:o}}", "schema", "fields", fields), e);
 }
 
+/* o: a table or a dataset */
+static void note_region(struct bq *b, const json_t *o)
+{
+	const char *region = json_string_value(json_object_get(o, "location"));
+
+	if (!region)
+		return;
+	free(b->region);
+	b->region = xstrdup(region);
+}
+
 int bq_get_table(struct bq *b, const char *table, json_t **out, struct err *e)
 {
 	char *path = xasprintf("/datasets/%s/tables/%s", b->dataset, table);
@@ -164,6 +175,7 @@ int bq_get_table(struct bq *b, const char *table, json_t **out, struct err *e)
 	free(path);
 	if (rc && b->status == 404)
 		e->code = ERR_NOT_FOUND;
+	note_region(b, *out);
 	return rc;
 }
 
@@ -182,6 +194,8 @@ static int make_dataset(struct bq *b, struct err *e)
 		else if (rc && b->status == 403)
 			err_wrap(e, "the dataset %s is not there, and %s may not make it: grant roles/bigquery.user on project %s, or make it", b->dataset, b->email, b->project);
 	}
+	if (!rc)
+		note_region(b, o);
 	json_decref(body);
 	json_decref(o);
 	free(path);
@@ -203,6 +217,8 @@ int bq_prepare(void *self, const struct job *j, struct err *e)
 	b->dataset = buf_detach(&name, NULL);
 	if (b->prepared && strcmp(b->prepared, b->dataset) == 0)
 		return 0;
+	free(b->region);
+	b->region = NULL;
 	/* it is made last */
 	rc = bq_get_table(b, "_stitch_ledger", &o, e);
 	json_decref(o);

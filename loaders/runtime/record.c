@@ -28,7 +28,7 @@ int record_double(struct str number, struct buf *out)
 {
 	char text[NUMBER_TEXT], back[NUMBER_TEXT];
 	unsigned precision, scale;
-	bool same = false;
+	bool same;
 	char *end;
 	double v;
 
@@ -37,8 +37,8 @@ int record_double(struct str number, struct buf *out)
 	memcpy(text, number.ptr, number.len);
 	text[number.len] = '\0';
 	v = strtod(text, &end);
-	/* not infinity, nor what was rounded to nothing */
-	if (*end || v - v != 0 || (v > -1e-300 && v < 1e-300 && decimal_cmp(number, STR("0")) != 0))
+	/* nor infinity */
+	if (*end || v - v != 0)
 		return -1;
 	same = decimal_size(number, DOUBLE_DIGITS, &precision, &scale) == 0;
 	for (int digits = DOUBLE_DIGITS; digits <= 17 && !same; digits++) {

@@ -55,10 +55,14 @@ is "a token that Google has forgotten is renewed" '[[3,0,false]]' "$(counts)"
 bq_double fault "{\"status\":403,\"count\":50,\"reason\":\"quotaExceeded\",\"path\":\"$api/jobs\"}" >/dev/null
 loads quota
 is "a quota that is used up: tried later" transient "$(class)"
+is "and not before some minutes have passed" 600 "$(last '.data.retry_after')"
 like "says when it comes back and where more is to be had" 'a quota of project stitch-test is used up; it comes back by itself.*quotas' "$(last .message)"
 for _ in $(seq 60); do curl -s -o /dev/null "$BQ_URL$api/jobs"; done # the rest of the fault
 loads quota
 once "and loaded when it is back" quota
+bq_double deny '{"what":"GET /bigquery/v2/projects/stitch-test/jobs "}' >/dev/null
+loads nolist
+is "who may not list jobs loads all the same" '[[3,0,false]]' "$(counts)"
 bq_double deny '{"what":"merge_"}' >/dev/null
 loads denied
 is "a right that was taken away is a person's matter" config "$(class)"
