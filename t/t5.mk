@@ -44,3 +44,7 @@ check_PROGRAMS += t/unit/5020-spool.tap
 t_unit_5020_spool_tap_SOURCES = t/unit/5020-spool.c $(DATA_TEST_SOURCES)
 t_unit_5020_spool_tap_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 t_unit_5020_spool_tap_LDADD = $(DAEMON_TEST_LIBS)
+check_PROGRAMS += t/unit/5021-replay.tap
+t_unit_5021_replay_tap_SOURCES = t/unit/5021-replay.c $(DATA_TEST_SOURCES)
+t_unit_5021_replay_tap_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+t_unit_5021_replay_tap_LDADD = $(DAEMON_TEST_LIBS)

@@ -22,6 +22,7 @@ t_unit_6001_plan_tap_SOURCES = t/unit/6001-plan.c
 t_unit_6001_plan_tap_LDADD = $(LOADER_TEST_LIBS)
 t_unit_6002_rows_tap_SOURCES = t/unit/6002-rows.c
 t_unit_6002_rows_tap_LDADD = $(LOADER_TEST_LIBS)
+dist_check_SCRIPTS += t/sh/t6050-reject-replay.t
 dist_check_SCRIPTS += t/sh/t6001-loader-sqlite.t t/sh/t6002-loader-postgres.t t/sh/t6003-postgres-faults.t
 EXTRA_DIST += t/lib/loader-contract.sh t/lib/loader-nested.sh t/lib/pg-proxy.py
 check_PROGRAMS += t/unit/6004-record.tap

@@ -44,6 +44,8 @@ static const char *what_next(const struct ctl *c, enum err_code code)
 		return NULL;
 	if (strncmp(words, "source", 6) == 0 || strncmp(words, "token", 5) == 0)
 		return _("stitchctl source list shows what there is");
+	if (strncmp(words, "reject", 6) == 0)
+		return _("stitchctl reject list shows what there is");
 	if (strncmp(words, "destination", 11) == 0)
 		return _("stitchctl destination list shows what there is");
 	if (strncmp(words, "table", 5) == 0)
@@ -173,7 +175,7 @@ static int judge(const struct ctl *c, const json_t *v)
 		say_check(c, v, "");
 		return CTL_FAILED;
 	}
-	return CTL_DONE;
+	return json_integer_value(json_object_get(v, "failed")) > 0 ? CTL_FAILED : CTL_DONE;
 }
 
 static int call_and_print(struct ctl *c)

@@ -19,10 +19,11 @@ static const struct {
 	const char *method, *columns;
 } shapes[] = {
 	{"source.list", "name kind state accepted destinations created_ns"},
-	{"destination.list", "name kind state tables records bytes oldest_ns trend drain_s loaders breaker error"},
+	{"destination.list", "name kind state tables records bytes oldest_ns trend drain_s loaders error breaker"},
 	{"table.list", "source table destination state accepted queued spooled loaded rejected discarded difference lag_s error"},
 	{"table.show", "source table destination state accepted queued spooled loaded rejected discarded difference lag_s key_names error"},
 	{"job.list", "id state source table destination records bytes rejected_records attempts updated_ns error"},
+	{"reject.list", "id state source table destination field value reason"},
 	{"pause.list", "kind name by since until reason"},
 	{"audit.list", "at_ns who action object result"},
 	{"event.list", "at_ns level kind object text"},

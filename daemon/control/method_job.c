@@ -1,7 +1,6 @@
 /*
  * method_job.c - jobs: list, show (error, rejected records, batch), replay, discard. A replay is a new job of the same batch; what the destination's ledger has
- * already is skipped there, so replaying twice changes nothing. So a job that is done keeps its rejected records, and the answer says that: single records cannot
- * be replayed yet.
+ * already is skipped there, so replaying twice changes nothing. A job that is done keeps its rejected records: those are replayed one by one (method_reject.c), and the answer says so.
  */
 #include "daemon/control/methods.h"
 
@@ -104,6 +103,8 @@ static int add_batch(struct control_call *c, const char *batch_id, json_t *o, st
 	json_object_set_new(o, "first", json_integer((json_int_t)b.first_offset));
 	json_object_set_new(o, "last", json_integer((json_int_t)b.last_offset));
 	json_object_set_new(o, "cut_reason", text_json(b.reason));
+	if (b.replay_batch[0])
+		json_object_set_new(o, "replay_of", json_sprintf("%s/%" PRIu64, b.replay_batch, b.replay_record));
 	json_object_set_new(o, "table_version", json_integer(b.table_version));
 	json_object_set_new(o, "file_deleted_ns", time_ns_json(b.deleted));
 	buf_free(&hex);
@@ -143,9 +144,8 @@ static void add_note(const struct job_row *j, json_t *v)
 {
 	if (j->state == JOB_DONE && j->rejected)
 		json_object_set_new(v, "note",
-			json_sprintf("the batch is loaded; its %" PRIu64 " rejected records stay kept with reason and content (stitchctl job show %" PRId64
-				     "): single records cannot be replayed yet, send them again when they are put right",
-				j->rejected, j->id));
+			json_sprintf("the batch is loaded; of its rejected records (%" PRIu64 ") stitchctl reject list --job %" PRId64 " shows those that are not, and stitchctl reject "
+				     "replay loads them again, one (also put right) or all", j->rejected, j->id));
 }
 
 /* Which records would be inserted and which updated is known to the destination alone. */

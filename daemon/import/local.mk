@@ -12,5 +12,5 @@ libdaemon_a_SOURCES += daemon/import/import.h daemon/import/import_priv.h daemon
 	daemon/import/decode.h daemon/import/decode.c daemon/import/decode_push.c daemon/import/encode.c \
 	daemon/import/health.c daemon/import/put.c daemon/import/receipt.h daemon/import/receipt.c daemon/import/refusal.h daemon/import/refusal.c \
 	daemon/import/request.h daemon/import/request.c daemon/import/room.c daemon/import/route.c daemon/import/schema.h daemon/import/schema.c \
-	daemon/import/validate.c \
+	daemon/import/validate.c daemon/import/remake.h daemon/import/remake.c \
 	daemon/import/jtype.h daemon/import/jschema.h daemon/import/jschema_priv.h daemon/import/jschema.c daemon/import/jschema_check.c daemon/import/jcanon.c

@@ -128,6 +128,8 @@ json_t *loader_load_params(const struct load_row *load, struct err *e)
 	for (size_t k = 0; k < load->n; k++) {
 		json_t *b = batch_json(&load->batches[k].batch);
 
+		if (load->batches[k].batch.replay_batch[0])
+			json_object_set_new(b, "replay", json_integer(load->batches[k].batch.replay_index));
 		if (load->batches[k].n_held)
 			json_object_set_new(b, "held", held_json(&load->batches[k]));
 		json_array_append_new(batches, b);

@@ -31,6 +31,9 @@ void db_batch_read(struct q *q, struct batch_row *r)
 	r->last_received = q_get_i64(q);
 	r->created = q_get_i64(q);
 	r->deleted = q_get_i64(q);
+	q_get_fixed(q, r->replay_batch, sizeof(r->replay_batch));
+	r->replay_record = q_get_u64(q);
+	r->replay_index = (uint32_t)q_get_i64(q);
 }
 
 int db_batch_rows(struct q *q, struct batch_row **out, size_t *n, struct err *e)
@@ -81,7 +84,7 @@ int db_batch_at(struct db *db, const unsigned char queue_id[16], uint32_t partit
 	*out = (struct batch_row){.table_id = 0};
 	if (q_begin(&q, db,
 		    "SELECT " BATCH_COLUMNS " FROM tbl t JOIN batch b ON b.table_id = t.id AND b.partition = ?1 AND b.first_offset <= ?2 "
-		    "WHERE t.source_id = ?5 AND t.name = ?3 AND b.last_offset >= ?2 AND b.queue_id = ?4 ORDER BY b.counted_end > ?2 DESC, b.first_offset DESC LIMIT 1",
+		    "WHERE t.source_id = ?5 AND t.name = ?3 AND b.last_offset >= ?2 AND b.queue_id = ?4 AND b.replay_batch = '' ORDER BY b.counted_end > ?2 DESC, b.first_offset DESC LIMIT 1",
 		    e))
 		return -1;
 	q_i64(&q, partition);

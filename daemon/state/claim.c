@@ -46,7 +46,7 @@ static int add_jobs(struct db *db, int64_t source_id, int64_t destination_id, in
 		    "coalesce((SELECT max(j.attempts) FROM job j WHERE j.batch_id = b.id AND j.destination_id = c.destination_id), 0), b.records, b.bytes, b.counted, "
 		    "b.first_received, ?1, ?1 FROM connection c JOIN tbl t ON t.source_id = c.source_id JOIN batch b ON b.table_id = t.id "
 		    "WHERE c.source_id = ?2 AND c.destination_id = ?3 AND ((b.unclaimed = 1 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.batch_id = b.id AND "
-		    "j.destination_id = c.destination_id AND j.state IN " WAITING ")) OR (?4 > 0 AND b.unclaimed = 0 AND b.created >= ?4 AND b.deleted = 0 AND "
+		    "j.destination_id = c.destination_id AND j.state IN " WAITING ")) OR (?4 > 0 AND b.unclaimed = 0 AND b.created >= ?4 AND b.deleted = 0 AND b.replay_batch = '' AND "
 		    "NOT EXISTS (SELECT 1 FROM job j WHERE j.batch_id = b.id AND j.destination_id = c.destination_id))) ORDER BY b.created, b.partition, b.first_offset",
 		    e))
 		return -1;

@@ -345,7 +345,8 @@ static int end_job(struct db *db, const struct job_row *j, const struct load_res
 	q_i64(&q, now);
 	q_i64(&q, j->id);
 	if (q_run(&q, e) || (j->load_id && db_load_end_empty(db, j->load_id, now, e)) ||
-		db_rejects_keep(db, j->destination_id, j->batch_id, loaded ? (int64_t)loaded->attempt : -1, e))
+		db_rejects_keep(db, j->destination_id, j->batch_id, loaded ? (int64_t)loaded->attempt : -1, e) ||
+		(loaded && db_replay_ended(db, j->destination_id, loaded, e)))
 		return -1;
 	return db_batch_settle(db, j->batch_id, now, e);
 }

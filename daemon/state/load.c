@@ -126,7 +126,7 @@ static int read_held_of(struct db *db, const struct load_row *load, struct load_
 	/* only one load of a table is unfinished, so what the earlier ones hold is the same at each attempt of this one */
 	if (q_begin(&q, db,
 		    "SELECT o.first_offset, o.last_offset FROM batch o WHERE o.table_id = ?1 AND o.partition = ?2 AND o.last_offset >= ?3 AND o.first_offset <= ?4 AND "
-		    "o.queue_id = ?5 AND EXISTS (SELECT 1 FROM job j WHERE j.batch_id = o.id AND j.destination_id = ?6 AND j.state = 3 AND j.load_id <> ?7 AND j.schema = ?8) "
+		    "o.queue_id = ?5 AND o.replay_batch = '' AND EXISTS (SELECT 1 FROM job j WHERE j.batch_id = o.id AND j.destination_id = ?6 AND j.state = 3 AND j.load_id <> ?7 AND j.schema = ?8) "
 		    "ORDER BY o.first_offset",
 		    e))
 		return -1;
@@ -157,7 +157,8 @@ static int read_held(struct db *db, struct load_row *out, struct err *e)
 	if (q_value(&q, &without, e))
 		return -1;
 	for (size_t k = 0; without && k < out->n; k++)
-		if (read_held_of(db, out, &out->batches[k], e))
+		/* what a replay holds was rejected by the load that holds its offset */
+		if (!out->batches[k].batch.replay_batch[0] && read_held_of(db, out, &out->batches[k], e))
 			return -1;
 	return 0;
 }

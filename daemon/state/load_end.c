@@ -128,7 +128,8 @@ static int job_done(struct db *db, int64_t job_id, int64_t destination_id, const
 	struct q q;
 
 	if (q_begin(&q, db,
-		    "UPDATE job SET state = 3, rows = ?1, rejected = ?2, counted_rejected = min(?2, counted), attempts = max(attempts, ?3), error_class = '', error = '', "
+		    "UPDATE job SET state = 3, rows = ?1, rejected = ?2, counted_rejected = min(max(?2 - (SELECT count(*) FROM rejected x WHERE x.destination_id = job.destination_id AND x.batch_id = job.batch_id AND x.attempt = ?3 "
+		    "AND x.loaded), 0), counted), attempts = max(attempts, ?3), error_class = '', error = '', "
 		    "not_before = 0, updated = ?4 WHERE id = ?5",
 		    e))
 		return -1;
@@ -137,7 +138,7 @@ static int job_done(struct db *db, int64_t job_id, int64_t destination_id, const
 	q_i64(&q, r->attempt);
 	q_i64(&q, now);
 	q_i64(&q, job_id);
-	if (q_run(&q, e) || db_rejects_keep(db, destination_id, r->batch_id, r->attempt, e))
+	if (q_run(&q, e) || db_rejects_keep(db, destination_id, r->batch_id, r->attempt, e) || db_replay_ended(db, destination_id, r, e))
 		return -1;
 	return db_batch_settle(db, r->batch_id, now, e);
 }

@@ -107,6 +107,11 @@ static int across(struct rewind *r, struct part *p, char id[BATCH_ID_LEN], int64
 	return 0;
 }
 
+/* Of a destination that replays some of them those count there already, and go with whole_batches(). */
+#define SHARE \
+	"(?1 - (SELECT count(*) FROM batch rb JOIN job rj ON rj.batch_id = rb.id WHERE rb.replay_batch = job.batch_id AND rb.replay_batch <> '' AND " \
+	"rb.first_offset >= ?3 AND rj.destination_id = job.destination_id AND rj.counted > 0))"
+
 /* Jobs first: a trigger moves the tallies by what changes in them. */
 static int cut_short(struct rewind *r, const char *id, int64_t share, struct err *e)
 {
@@ -115,11 +120,13 @@ static int cut_short(struct rewind *r, const char *id, int64_t share, struct err
 	if (!*id)
 		return 0;
 	if (q_begin(&q, r->db,
-		    "UPDATE job SET counted = max(counted - ?1, 0), counted_rejected = min(counted_rejected, max(counted - ?1, 0)) WHERE batch_id = ?2 AND counted > 0",
+		    "UPDATE job SET counted = max(counted - " SHARE ", 0), counted_rejected = min(counted_rejected, max(counted - " SHARE ", 0)) WHERE batch_id = ?2 AND "
+		    "counted > 0",
 		    e))
 		return -1;
 	q_i64(&q, share);
 	q_text(&q, id);
+	q_i64(&q, r->to);
 	if (q_run(&q, e) || q_begin(&q, r->db, "UPDATE batch SET counted = counted - ?, counted_end = ? WHERE id = ?", e))
 		return -1;
 	q_i64(&q, share);

@@ -26,7 +26,7 @@ int db_table_merge(struct db *db, int64_t table_id, const struct str *heads, siz
 /* For SELECT … FROM batch b JOIN tbl t ON t.id = b.table_id. */
 #define BATCH_COLUMNS \
 	"b.id, b.table_id, t.source_id, t.name, b.path, b.reason, b.queue_id, b.partition, b.first_offset, b.last_offset, b.records, b.lines, b.bytes, b.sha256, " \
-	"b.table_version, b.schema_version, b.first_received, b.last_received, b.created, b.deleted"
+	"b.table_version, b.schema_version, b.first_received, b.last_received, b.created, b.deleted, b.replay_batch, b.replay_record, b.replay_index"
 void db_batch_read(struct q *q, struct batch_row *out);
 /* Reads all rows of a query of BATCH_COLUMNS. */
 int db_batch_rows(struct q *q, struct batch_row **out, size_t *n, struct err *e) MUST_CHECK;
@@ -34,6 +34,10 @@ int db_batch_rows(struct q *q, struct batch_row **out, size_t *n, struct err *e)
 /* --- job.c --- */
 /* The newest job of a batch for a destination. ERR_NOT_FOUND. */
 int db_job_newest(struct db *db, const char *batch_id, int64_t destination_id, int64_t *id, struct err *e) MUST_CHECK;
+
+/* --- replay.c --- */
+/* A job of this batch is done: if it is a replay, what became of its record. */
+int db_replay_ended(struct db *db, int64_t destination_id, const struct load_result *r, struct err *e) MUST_CHECK; /* W */
 
 /* --- load.c, load_end.c --- */
 /* What a loader did not count (r->uncounted) is counted here: rejected is what its attempt has put into the store, rows the rest of the batch. */

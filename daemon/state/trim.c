@@ -61,7 +61,7 @@ int db_trim_limit(struct db *db, uint32_t partition, uint64_t limit, int64_t loa
 		return -1;
 	q_i64(&q, partition);
 	if (q_value(&q, &position, e) ||
-		q_begin(&q, db, "SELECT coalesce(min(first_offset), 9223372036854775807) FROM batch WHERE partition = ? AND done = 0 AND unclaimed = 0", e))
+		q_begin(&q, db, "SELECT coalesce(min(first_offset), 9223372036854775807) FROM batch WHERE partition = ? AND done = 0 AND unclaimed = 0 AND replay_batch = ''", e))
 		return -1;
 	q_i64(&q, partition);
 	if (q_value(&q, &open, e))
@@ -70,7 +70,7 @@ int db_trim_limit(struct db *db, uint32_t partition, uint64_t limit, int64_t loa
 	/* what lies below the trim point was old enough then */
 	if (q_begin(&q, db,
 		    "SELECT coalesce((SELECT first_offset FROM batch WHERE partition = ?1 AND first_offset >= coalesce((SELECT tallied_to FROM trimmed WHERE "
-		    "partition = ?1), 0) AND first_offset < ?2 AND CASE WHEN unclaimed = 1 THEN created ELSE done END >= ?3 ORDER BY first_offset LIMIT 1), ?2)",
+		    "partition = ?1), 0) AND first_offset < ?2 AND replay_batch = '' AND CASE WHEN unclaimed = 1 THEN created ELSE done END >= ?3 ORDER BY first_offset LIMIT 1), ?2)",
 		    e))
 		return -1;
 	q_i64(&q, partition);

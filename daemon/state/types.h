@@ -56,6 +56,8 @@ struct batch_row {
 	char id[BATCH_ID_LEN]; int64_t table_id, source_id; char *table, *path, *reason; unsigned char queue_id[16]; uint32_t partition;
 	uint64_t first_offset, last_offset, records, lines, bytes; unsigned char sha256[32];
 	int64_t table_version, schema_version, first_received, last_received, created, deleted;
+	char replay_batch[BATCH_ID_LEN]; /* "": of the queue. Else it holds one record of that batch which was rejected (replay.h) */
+	uint64_t replay_record; uint32_t replay_index; /* which one, and where it stands in its queue record */
 };
 
 enum job_state { JOB_READY = 1, JOB_ACTIVE, JOB_DONE, JOB_DEFERRED, JOB_HELD, JOB_REJECTED, JOB_CORRUPT, JOB_DISCARDED };

@@ -80,7 +80,7 @@ static int batch_of(json_t *job, json_t *o, struct job_batch *b, struct err *e)
 {
 	struct buf hex = BUF_INIT;
 	unsigned char id[(JOB_BATCH_ID_LEN - 1) / 2];
-	int64_t partition;
+	int64_t index = 0, partition;
 
 	if (!json_is_object(o))
 		return wrong(e, "batch");
@@ -96,6 +96,10 @@ static int batch_of(json_t *job, json_t *o, struct job_batch *b, struct err *e)
 	b->partition = (uint32_t)partition;
 	if (held_of(json_object_get(o, "held"), b, e))
 		return -1;
+	b->replay = json_object_get(o, "replay") != NULL;
+	if (b->replay && int_of(o, "replay", 0, UINT32_MAX, &index, e))
+		return -1;
+	b->replay_index = (uint32_t)index;
 	memcpy(b->id, json_string_value(json_object_get(o, "id")), sizeof(b->id));
 	buf_add_hex(&hex, b->queue_id, sizeof(b->queue_id));
 	memcpy(b->queue_hex, hex.data, sizeof(b->queue_hex));

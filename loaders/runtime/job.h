@@ -25,6 +25,8 @@ struct job_batch {
 	unsigned char sha256[32];
 	int64_t table_version;
 	int64_t cut_at; /* ns since 1970 */
+	bool replay;	/* one record that was rejected before: what other batches hold of its offset does not count */
+	uint32_t replay_index; /* where it stood in its queue record */
 	int fd;		/* the file; -1 in a discard */
 	struct range *held; /* what earlier loads hold of it; only told to kinds without a ledger (dialect.files) */
 	size_t n_held;

@@ -208,7 +208,7 @@ static int read_ledger(struct load *ld, size_t *todo, struct err *e)
 			continue;
 		b->row = (struct ledger_row){.attempt = ld->j->attempt};
 		(*todo)++;
-		if (adds(ld) && !ld->dry.nothing && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
+		if (adds(ld) && !ld->dry.nothing && !ld->j->batches[k].replay && ops->ledger_ranges(ld->l->self, ld->j, &ld->j->batches[k], &b->ranges, e))
 			return -1;
 	}
 	return 0;

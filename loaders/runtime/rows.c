@@ -631,7 +631,7 @@ static void put_ours(struct rows *r, const struct place *at, struct row *out)
 	struct cell *cells = r->cells[0];
 
 	if (lo->row_id != NO_COLUMN) {
-		uuid_of(r->uuid, at->batch->queue_id, at->batch->partition, at->offset, at->index, r->row_id);
+		uuid_of(r->uuid, at->batch->queue_id, at->batch->partition, at->offset, at->index + at->batch->replay_index, r->row_id);
 		cells[lo->row_id] = (struct cell){.kind = CELL_TEXT, .s = str_mem(r->row_id, UUID_LEN)};
 	}
 	cells[lo->received] = (struct cell){.kind = CELL_TIME, .i = at->received_at / 1000};

@@ -516,7 +516,7 @@ static void fill(int jobs)
 		"INSERT OR IGNORE INTO tally (table_id, destination_id) SELECT id, 1 FROM tbl;"
 		"INSERT INTO batch WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < %d) SELECT printf('%%032d', i), 1 + i %% 1000, 'p' || i, "
 		"'age', x'00', 0, i * 10, i * 10 + 9, 10, 10, 1000, x'00', 0, 1, '[]', i, i, i, 10, i * 10 + 10, 0, CASE WHEN i < %d THEN i ELSE 0 END, "
-		"CASE WHEN i < %d THEN i ELSE 0 END FROM c;"
+		"CASE WHEN i < %d THEN i ELSE 0 END, '', 0, 0 FROM c;"
 		"INSERT INTO job (destination_id, table_id, batch_id, schema, state, records, bytes, counted, oldest, created, updated) SELECT 1, table_id, id, 'main', "
 		"CASE WHEN done > 0 THEN 3 ELSE 1 END, 10, 1000, 10, created, created, created FROM batch ORDER BY created;"
 		"INSERT OR REPLACE INTO trimmed VALUES (0, %d); UPDATE position SET read_from = %d; COMMIT",
