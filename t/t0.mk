@@ -67,3 +67,6 @@ dist_check_SCRIPTS += t/sh/t0040-s3.t
 check_PROGRAMS += t/unit/0040-xml.tap
 t_unit_0040_xml_tap_SOURCES = t/unit/0040-xml.c
 t_unit_0040_xml_tap_LDADD = $(SHARED_TEST_LIBS)
+check_PROGRAMS += t/unit/0041-cron.tap
+t_unit_0041_cron_tap_SOURCES = t/unit/0041-cron.c
+t_unit_0041_cron_tap_LDADD = $(SHARED_TEST_LIBS)

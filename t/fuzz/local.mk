@@ -150,6 +150,17 @@ t_fuzz_jschema_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_jschema_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
+FUZZ_TARGETS += cron
+check_PROGRAMS += t/fuzz/cron.tap
+t_fuzz_cron_tap_SOURCES = t/fuzz/replay.c t/fuzz/cron.c
+t_fuzz_cron_tap_LDADD = $(SHARED_TEST_LIBS)
+if FUZZING
+noinst_PROGRAMS += t/fuzz/cron
+t_fuzz_cron_SOURCES = t/fuzz/cron.c
+t_fuzz_cron_LDADD = $(SHARED_TEST_LIBS)
+t_fuzz_cron_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 .PHONY: fuzz
 if FUZZING
 fuzz: $(FUZZ_TARGETS:%=t/fuzz/%)
