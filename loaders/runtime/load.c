@@ -17,6 +17,7 @@
 
 #define RUNS_MAX 1000
 #define TICK_EVERY 16 /* records */
+#define CHILD_TICK 1000
 
 struct batch_state {
 	bool already, was_discarded;
@@ -308,7 +309,7 @@ static int reject(struct load *ld, size_t at, uint64_t record, struct refusal *w
 	return rc;
 }
 
-struct child_ctx { struct load *ld; bool refused; };
+struct child_ctx { struct load *ld; bool refused; uint64_t rows; };
 
 static int put_child(void *arg, const struct row *row, struct err *e)
 {
@@ -316,6 +317,9 @@ static int put_child(void *arg, const struct row *row, struct err *e)
 	struct loader *l = c->ld->l;
 	size_t known = l->n_refused;
 
+	/* one record may have a million of them */
+	if (++c->rows % CHILD_TICK == 0)
+		loader_tick(l, "loading");
 	if (l->ops->put(l->self, row, e) == 0)
 		return 0;
 	c->refused = e->code == ERR_DATA && l->n_refused == known && !l->again;
