@@ -95,6 +95,7 @@ struct world {
 	size_t n_pauses;
 	int64_t now; /* real */
 };
+#define WORLD_MAINTENANCE "maintenance window" /* who paused it, when nobody did */
 int world_load(struct db *db, struct world *w, struct err *e) MUST_CHECK;
 void world_free(struct world *w);
 const struct source_row *world_source(const struct world *w, int64_t id);

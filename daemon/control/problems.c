@@ -50,11 +50,15 @@ static void add_destinations(const struct snapshot *s, struct problems *l)
 		bool failing = d->error_class && *d->error_class;
 		struct problem *p;
 
+		/* planned: nobody need look */
+		if (paused && strcmp(paused->who, WORLD_MAINTENANCE) == 0)
+			continue;
 		if (!failing && !paused)
 			continue;
 		if (paused)
 			p = add(l, "warn", xasprintf("destination %s", d->name),
-				xasprintf("paused by %s%s%s", paused->who, paused->reason && *paused->reason ? ": " : "", paused->reason ? paused->reason : ""));
+				xasprintf("paused by %s%s%s%s%s", paused->who, paused->reason && *paused->reason ? ": " : "", paused->reason ? paused->reason : "",
+					failing ? "; before that: " : "", failing && d->error ? d->error : ""));
 		else
 			p = add(l, "fail", xasprintf("destination %s", d->name), xstrdup(d->error ? d->error : ""));
 		p->since = paused ? paused->since : d->error_since;

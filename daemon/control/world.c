@@ -3,6 +3,8 @@
  */
 #include "daemon/control/control_priv.h"
 
+#include "daemon/spool/dest_rules.h"
+
 #include "timefmt.h"
 #include "xalloc.h"
 
@@ -29,6 +31,29 @@ static int load_sources(struct db *db, struct world *w, struct err *e)
 	return 0;
 }
 
+/* A window of maintenance looks like any other pause of its destination, with a who that nobody can have. */
+static void add_maintenance(struct world *w)
+{
+	for (size_t k = 0; k < w->n_destinations; k++) {
+		const struct destination_row *d = &w->destinations[k];
+		struct dest_rules rules;
+		int64_t since, until;
+
+		if (!d->settings || !strstr(d->settings, "\"maintenance\"") || world_pause(w, PAUSE_DESTINATION, d->id))
+			continue;
+		if (dest_rules_read(d->settings, &rules, NULL, NULL) == 0 && dest_rules_maintenance(&rules, w->now, &since, &until)) {
+			w->pauses = xreallocarray(w->pauses, w->n_pauses + 1, sizeof(*w->pauses));
+			w->pauses[w->n_pauses++] = (struct pause_row){.kind = PAUSE_DESTINATION,
+				.object_id = d->id,
+				.who = xstrdup(WORLD_MAINTENANCE),
+				.reason = xstrdup("by its setting maintenance"),
+				.since = since,
+				.until = until};
+		}
+		dest_rules_free(&rules);
+	}
+}
+
 int world_load(struct db *db, struct world *w, struct err *e)
 {
 	*w = (struct world){.now = now_get().real};
@@ -37,6 +62,7 @@ int world_load(struct db *db, struct world *w, struct err *e)
 		world_free(w);
 		return -1;
 	}
+	add_maintenance(w);
 	return 0;
 }
 

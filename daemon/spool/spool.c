@@ -250,7 +250,7 @@ static int64_t step(void *self, struct now now)
 {
 	struct spool *s = self;
 	struct err e = ERR_INIT;
-	int64_t next;
+	int64_t next, maintenance;
 	struct dest *d;
 
 	if (atomic_exchange(&s->woken, false))
@@ -258,11 +258,14 @@ static int64_t step(void *self, struct now now)
 			d->dirty = true;
 	if (spool_refresh(s, now, &e))
 		log_err("reading destinations: %s", e.text);
+	maintenance = spool_maintenance(s, now);
 	take_mail(s, now);
 	next = spool_tx_retry(s, now);
 	next = MIN(next, spool_pick(s, now));
 	spool_tell_idle(s, now);
 	publish(s, now);
+	if (maintenance != NEVER)
+		next = MIN(next, now.mono + MAX(maintenance - now.real, 0));
 	if (s->pause_ends != NEVER)
 		next = MIN(next, now.mono + MAX(s->pause_ends - now.real, 0));
 	if (!s->config_read || s->config_version != state_config_version(s->state))

@@ -6,7 +6,6 @@
  * another table than the one that failed, if there is one, or a single sick table would make its destination look dead for ever.
  */
 #include "daemon/core/crashpoint.h"
-#include "daemon/spool/dest_rules.h"
 #include "daemon/spool/spool_priv.h"
 
 #include "log.h"
@@ -35,6 +34,7 @@ void spool_slot_reset(struct slot *sl)
 void spool_dest_free(struct dest *d)
 {
 	destination_row_free(&d->row);
+	dest_rules_free(&d->rules);
 	free(d);
 }
 
@@ -65,14 +65,15 @@ static int64_t next_due(struct dest *d, int64_t real)
 /* What is for us goes out of the settings: the loaders need not end when only that changes. */
 static void take_rules(struct spool *s, struct dest *d)
 {
-	struct dest_rules rules;
 	struct err e = ERR_INIT;
 	char *left = NULL;
 
+	dest_rules_free(&d->rules);
 	/* checked when it was set: what cannot be understood was written by another version */
-	if (dest_rules_read(d->row.settings, &rules, &left, &e))
+	if (dest_rules_read(d->row.settings, &d->rules, &left, &e))
 		log_err("settings of destination %s: %s", d->row.name, e.text);
-	d->limit = rules.concurrency ? MIN(rules.concurrency, SPOOL_SLOTS) : s->config.loaders_per_destination;
+	d->limit = d->rules.concurrency ? MIN(d->rules.concurrency, SPOOL_SLOTS) : s->config.loaders_per_destination;
+	d->maintenance_changes = 0;
 	free(d->row.settings);
 	d->row.settings = left;
 }
@@ -151,11 +152,33 @@ static void update_pauses(struct spool *s, struct now now)
 
 			paused |= p->kind == PAUSE_DESTINATION && p->object_id == d->row.id && (!p->until || p->until > now.real);
 		}
+		paused |= d->maintenance;
 		if (paused && !d->paused)
 			s->port.ops->stop(s->port.self, d->row.id);
 		d->paused = paused;
 		d->dirty = true;
 	}
+}
+
+int64_t spool_maintenance(struct spool *s, struct now now)
+{
+	int64_t next = NEVER, since;
+	bool changed = false, was;
+	struct dest *d;
+
+	TAILQ_FOREACH(d, &s->dests, link) {
+		if (now.real >= d->maintenance_changes) {
+			was = d->maintenance;
+			d->maintenance = dest_rules_maintenance(&d->rules, now.real, &since, &d->maintenance_changes);
+			changed |= was != d->maintenance;
+			if (was != d->maintenance)
+				log_info("destination %s: maintenance %s", d->row.name, was ? "is over" : "begins; nothing is loaded");
+		}
+		next = MIN(next, d->maintenance_changes);
+	}
+	if (changed)
+		update_pauses(s, now);
+	return next;
 }
 
 static void update_sources(struct spool *s)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "daemon/spool/dest_rules.h"
 #include "daemon/spool/spool.h"
 
 #define SPOOL_RESCAN NSEC_PER_SEC
@@ -38,7 +39,10 @@ struct dest {
 	TAILQ_ENTRY(dest) link;
 	struct destination_row row;
 	struct slot slots[SPOOL_SLOTS];
+	struct dest_rules rules;
 	unsigned limit; /* of them used at once; may change while they are */
+	bool maintenance; /* a window of it has begun: paused until its end */
+	int64_t maintenance_changes; /* real: when to look again */
 	bool paused, deleted, listed;
 	/* the outcome of the last attempts */
 	unsigned attempts;    /* failed in a row */
@@ -53,16 +57,9 @@ struct dest {
 };
 
 /* What a source was last told about idle loaders. */
-struct spool_source {
-	int64_t id;
-	bool idle, told, seen;
-};
+struct spool_source { int64_t id; bool idle, told, seen; };
 
-struct spool_outcome {
-	bool set;
-	char class[16], text[600];
-	int64_t not_before;
-};
+struct spool_outcome { bool set; char class[16], text[600]; int64_t not_before; };
 
 enum spool_op { OP_BEGIN, OP_REJECT, OP_DONE, OP_FAILED, OP_DISCARDED, OP_OUTCOME };
 
@@ -135,6 +132,8 @@ int spool_refresh(struct spool *s, struct now now, struct err *e) MUST_CHECK;
 int64_t spool_pick(struct spool *s, struct now now); /* starts what can be started; the next time to look */
 void spool_tell_idle(struct spool *s, struct now now);
 void spool_dest_free(struct dest *d);
+/* Of the windows of maintenance: what begins and ends now. Returns the real time of the next change. */
+int64_t spool_maintenance(struct spool *s, struct now now);
 struct dest *spool_dest(struct spool *s, int64_t id);
 unsigned spool_busy(const struct dest *d); /* slots in use */
 bool spool_table_paused(const struct spool *s, int64_t table_id);

@@ -364,6 +364,29 @@ static void concurrency_changes(void)
 	end();
 }
 
+/* now is in hour 490000 since 1970: 2025-11-24 16:00 UTC, a Monday */
+static void maintenance(void)
+{
+	begin();
+	new_tables(6);
+	turn();
+	is_int(2, running(), "two loads begin");
+	settings("{\"maintenance\":\"2 16 * * 1 30m; 0 3 * * * 1h\"}");
+	finish(&started[0]);
+	is_int(2, running(), "before a window of maintenance all goes on");
+	later(120 * NSEC_PER_SEC);
+	finish(&started[1]);
+	finish(&started[2]);
+	is_int(0, running(), "in it nothing new begins");
+	later(29 * 60 * NSEC_PER_SEC);
+	is_int(0, running(), "to its end");
+	later(61 * NSEC_PER_SEC);
+	is_int(2, running(), "then all goes on by itself");
+	settings("{\"maintenance\":\"0 17 * * * 3h\",\"time_zone\":\"Nowhere/Land\"}");
+	is_int(2, running(), "a setting that cannot be understood stops nothing");
+	end();
+}
+
 static void small_files_become_one_load(void)
 {
 	begin();
@@ -385,6 +408,7 @@ int main(void)
 	hints_are_honoured();
 	one_table_waits_alone();
 	concurrency_changes();
+	maintenance();
 	small_files_become_one_load();
 	return done_testing();
 }
