@@ -103,6 +103,9 @@ static int batch_of(json_t *job, json_t *o, struct job_batch *b, struct err *e)
 	memcpy(b->id, json_string_value(json_object_get(o, "id")), sizeof(b->id));
 	buf_add_hex(&hex, b->queue_id, sizeof(b->queue_id));
 	memcpy(b->queue_hex, hex.data, sizeof(b->queue_hex));
+	/* its row in the ledger must not stand for the other records of its offset, should their batch come again */
+	if (b->replay)
+		memset(b->queue_hex, '0', sizeof(b->queue_hex) - 1);
 	buf_free(&hex);
 	return 0;
 }

@@ -18,7 +18,7 @@ struct range { uint64_t first, last; };
 struct job_batch {
 	char id[JOB_BATCH_ID_LEN];
 	unsigned char queue_id[16];
-	char queue_hex[33];
+	char queue_hex[33]; /* as the ledger has it: zeros for a replay */
 	uint32_t partition;
 	uint64_t first, last; /* queue offsets */
 	uint64_t records, lines, bytes;

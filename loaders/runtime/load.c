@@ -221,6 +221,8 @@ static bool in_range(const struct load *ld, size_t at, uint64_t offset)
 	const struct batch_state *b = &ld->batches[at];
 	const struct job_batch *jb = &ld->j->batches[at];
 
+	if (jb->replay)
+		return false;
 	for (size_t k = 0; k < b->ranges.n; k++)
 		if (offset >= b->ranges.r[k].first && offset <= b->ranges.r[k].last)
 			return true;
@@ -228,7 +230,7 @@ static bool in_range(const struct load *ld, size_t at, uint64_t offset)
 	for (size_t k = 0; k < at && adds(ld); k++) {
 		const struct job_batch *o = &ld->j->batches[k];
 
-		if (o->partition == jb->partition && offset >= o->first && offset <= o->last && memcmp(o->queue_id, jb->queue_id, sizeof(o->queue_id)) == 0)
+		if (!o->replay && o->partition == jb->partition && offset >= o->first && offset <= o->last && memcmp(o->queue_id, jb->queue_id, sizeof(o->queue_id)) == 0)
 			return true;
 	}
 	return false;

@@ -316,6 +316,41 @@ END
 	is "a discarded batch holds nothing back" 2 "$(q "SELECT count(*) FROM $(tab log3)")"
 }
 
+contract_replay() {
+	local script='table log4
+batch a1
+entry 1
+rec 1 {"m":"one"}
+rec 1 {"x__st":1}
+rec 1 {"x__st":2}
+end
+batch r1
+entry 1
+rec 1 {"m":"right"}
+end
+batch r2
+entry 1
+rec 1 {"m":"right, too"}
+end
+lie r1 replay 1
+lie r2 replay 2'
+	drive <<END
+$script
+load a1
+load r1 r2
+load r1
+END
+	is "rejected records that were put right are loaded though their batch holds their offset" 'one right right, too' \
+		"$(q "SELECT m FROM $(tab log4) ORDER BY m" | paste -sd' ')"
+	q "DROP TABLE $(tab log4)" >/dev/null
+	drive <<END
+$script
+load r1
+load a1
+END
+	is "and hold nothing of it back when it must come again" 'one right' "$(q "SELECT m FROM $(tab log4) ORDER BY m" | paste -sd' ')"
+}
+
 contract_discard() {
 	local script='table dis id
 batch d1
@@ -559,6 +594,7 @@ loader_contract() {
 	contract_columns
 	contract_rejects
 	contract_append
+	contract_replay
 	contract_discard
 	contract_corrupt
 	contract_versions
