@@ -493,15 +493,29 @@ static void take_etag(struct str v, char out[80])
 	str_copy(out, 80, v);
 }
 
+/* The answer to HEAD has no words; that to a GET of its first byte says why it is refused. */
+static int ask_why(struct s3 *s, const char *key, struct err *e)
+{
+	struct s3_call c = {.method = "GET", .what = "look at", .key = key, .headers = {"Range: bytes=0-0"}};
+	struct err why = ERR_INIT;
+
+	if (s3_call(s, &c, &why) && s->code[0])
+		*e = why;
+	return -1;
+}
+
 int s3_head(struct s3 *s, const char *key, struct s3_object *out, struct err *e)
 {
 	struct s3_call c = {.method = "HEAD", .what = "look at", .key = key};
+	struct err own = ERR_INIT;
 	struct str date;
 	char text[64];
 	time_t at = (time_t)-1;
 
+	if (!e)
+		e = &own;
 	if (s3_call(s, &c, e))
-		return -1;
+		return e->code == ERR_CONFIG && s->status / 100 == 4 ? ask_why(s, key, e) : -1;
 	*out = (struct s3_object){.key = key};
 	if (str_to_u64(http_header(&s->answer, "Content-Length"), &out->size))
 		return err_set(e, ERR_TRANSIENT, "the server does not tell the length of \"%s\"", key);

@@ -89,6 +89,9 @@ static void fix_right(struct s3 *s, const struct s3_call *c)
 		strcmp(c->method, "DELETE") == 0 ? c->query ? "s3:AbortMultipartUpload" : "s3:DeleteObject" : "s3:PutObject";
 
 	snprintf(s->fix, sizeof(s->fix), "allow %s on arn:aws:s3:::%s%s to the owner of the access key", action, s->bucket, c->key ? "/*" : "");
+	/* without the right to list, Amazon says "denied" of an object that is not there */
+	if (strcmp(action, "s3:GetObject") == 0)
+		snprintf(s->fix, sizeof(s->fix), "allow s3:GetObject on arn:aws:s3:::%s/* and s3:ListBucket on arn:aws:s3:::%s to the owner of the access key", s->bucket, s->bucket);
 }
 
 static const char *show(const struct s3 *s, char out[400])

@@ -33,7 +33,7 @@ struct s3_dest {
 	size_t n_out;
 	char *root_key, *rejected_key;
 	struct s3_upload *rejected;
-	char note[64];	 /* LOAD.ATTEMPT, kept with the root's object */
+	char note[64];	 /* LOAD.ATTEMPT.QUEUE, kept with the root's object */
 	bool there;	 /* an earlier attempt has done it all */
 	uint32_t attempt; /* that one */
 	struct buf row;

@@ -13,6 +13,7 @@
 
 #define HELD_MAX (24u << 20)
 #define SPILL_FROM (256u << 10)
+#define NOTE_QUEUE 16 /* digits of the queue's id in an object's note */
 
 int sd_prepare(void *self, const struct job *j, struct err *e)
 {
@@ -78,14 +79,38 @@ static void forget(struct s3_dest *s)
 	s->there = false;
 }
 
-/* The note of an object: "LOAD.ATTEMPT". A discard does not know its load (0); the key is of one load only. */
+/* What a person does about it belongs to the text of a load's error, too. */
+static int failed(const struct s3_dest *s, struct err *e)
+{
+	char text[sizeof(e->text)];
+
+	if (e->code != ERR_CONFIG || !*s3_fix(s->s3) || strstr(e->text, s3_fix(s->s3)))
+		return -1;
+	str_copy(text, sizeof(text), str_c(e->text));
+	return err_set(e, e->code, "%s; %s", text, s3_fix(s->s3));
+}
+
+/* The note of an object: "LOAD.ATTEMPT.QUEUE": which attempt, and whose load: other installs have the same numbers and another queue. A discard does not know its load (0); the
+ * key is of one load only. */
+static bool is_ours(const struct job *j, const char *note, int64_t *attempt)
+{
+	const char *dot = strchr(note, '.'), *queue = dot ? strchr(dot + 1, '.') : NULL;
+	int64_t load;
+
+	if (!queue || str_to_i64(str_mem(note, (size_t)(dot - note)), &load) || str_to_i64(str_mem(dot + 1, (size_t)(queue - dot) - 1), attempt) || *attempt < 0 ||
+		*attempt > UINT32_MAX || (j->load && load != j->load))
+		return false;
+	for (size_t k = 0; k < j->n_batches; k++)
+		if (strncmp(queue + 1, j->batches[k].queue_hex, NOTE_QUEUE) == 0)
+			return true;
+	return false;
+}
+
 static int read_note(struct s3_dest *s, const struct job *j, const char *note, struct err *e)
 {
-	const char *dot = strchr(note, '.');
-	int64_t load, attempt;
+	int64_t attempt;
 
-	if (!dot || str_to_i64(str_mem(note, (size_t)(dot - note)), &load) || str_to_i64(str_c(dot + 1), &attempt) || attempt < 0 || attempt > UINT32_MAX ||
-		(j->load && load != j->load))
+	if (!is_ours(j, note, &attempt))
 		return err_set(e, ERR_CONFIG, "%s is there already and no load of this stitchd made it; let no other program write there, or set another key_template", s->root_key);
 	s->there = true;
 	s->attempt = (uint32_t)attempt;
@@ -111,14 +136,14 @@ int sd_begin(void *self, const struct job *j, int64_t *active_version, struct er
 	free(path);
 	if (!s->root_key)
 		return -1;
-	snprintf(s->note, sizeof(s->note), "%" PRId64 ".%" PRIu32, j->load, j->attempt);
+	snprintf(s->note, sizeof(s->note), "%" PRId64 ".%" PRIu32 ".%.*s", j->load, j->attempt, NOTE_QUEUE, j->batches[0].queue_hex);
 	for (size_t k = 1; k < j->n_batches; k++)
 		if (j->batches[k].table_version != j->batches[0].table_version)
 			return err_set(e, ERR_TRANSIENT, "a load of batches of several table versions");
 	if (s3_head(s->s3, s->root_key, &o, e) == 0)
 		return read_note(s, j, o.note, e);
 	if (e->code != ERR_NOT_FOUND)
-		return -1;
+		return failed(s, e);
 	err_clear(e);
 	return 0;
 }
@@ -298,7 +323,7 @@ int sd_put(void *self, const struct row *row, struct err *e)
 	else
 		csv_row(s, row);
 	if (s3_upload_write(o->up, s->row.data, s->row.len, e))
-		return -1;
+		return failed(s, e);
 	return s->n_out > 2 ? keep_bounded(s, e) : 0;
 }
 
@@ -347,7 +372,7 @@ int sd_reject(void *self, const struct job *j, const struct reject *r, struct er
 	jwrite_kv_str(&w, "record", r->raw);
 	jwrite_object_end(&w);
 	buf_addc(&s->row, '\n');
-	return s3_upload_write(s->rejected, s->row.data, s->row.len, e);
+	return s3_upload_write(s->rejected, s->row.data, s->row.len, e) ? failed(s, e) : 0;
 }
 
 /* --- the end --- */
@@ -381,12 +406,12 @@ int sd_commit(void *self, struct err *e)
 
 	s->phase = "ending the files";
 	if (!s->there && s->j->load && drop_stale(s, e))
-		return -1;
+		return failed(s, e);
 	for (size_t k = s->n_out; k-- > 1;)
 		if (end_upload(&s->out[k].up, e))
-			return -1;
+			return failed(s, e);
 	if (end_upload(&s->rejected, e) || (s->n_out && end_upload(&s->out[0].up, e)))
-		return -1;
+		return failed(s, e);
 	forget(s);
 	return 0;
 }

@@ -76,6 +76,7 @@ told() { # NAME ERROR FIX COMMAND...: variables come before the call
 AWS_SECRET_ACCESS_KEY=wrong told "a wrong secret" '^error config: .*SignatureDoesNotMatch' 'access_key and secret_key' list
 S3_BUCKET=nowhere told "no such bucket" '^error config: .*NoSuchBucket' 'make the bucket "nowhere"' put x "$T/a"
 S3_REGION=eu-west-1 told "a wrong region" '^error config: .*region' 'region to us-east-1' list
+AWS_SECRET_ACCESS_KEY=wrong told "a wrong secret, though HEAD has no words" '^error config: .*SignatureDoesNotMatch' 'access_key and secret_key' head big
 AWS_ACCESS_KEY_ID=nobody told "an unknown key" '^error config: ' 'access_key and secret_key' list
 AWS_SESSION_TOKEN=stale told "a token that is none" '^error config: .*InvalidToken' 'session_token' list
 S3_ENDPOINT=http://127.0.0.1:1 told "nobody there" '^error transient: ' 'endpoint http://127.0.0.1:1' list

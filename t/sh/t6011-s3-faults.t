@@ -70,6 +70,7 @@ empty_bucket
 rule '{"method":"PUT","action":"answer","status":403,"code":"AccessDenied","count":-1}'
 drive <<<"$batch"$'\nload b1\ncheck'
 is "no right to put: a person must act" config "$(answers | head -n 1 | cut -d' ' -f2- | jq -r .data.class)"
+like "with what to do" 's3:PutObject on arn:aws:s3:::stitch/\*' "$(answers | head -n 1)"
 is "the check says which right" 'put objects' "$(last '[.rights[] | select(.ok | not) | .name] | join(",")' | tr -d '"')"
 is "and gives the policy" '["s3:PutObject","s3:GetObject","s3:DeleteObject","s3:AbortMultipartUpload"] arn:aws:s3:::stitch/*' \
 	"$(last .fix | jq -r '.[index("{"):]' | jq -r '.Statement[0] | "\(.Action | tojson) \(.Resource)"')"
