@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "daemon/queue/queue_local.h"
 #include "file.h"
 #include "log.h"
 #include "xalloc.h"
@@ -40,6 +41,19 @@ static int bind_queue(struct db *db, void *arg, struct err *e)
 	return db_queue_bind(db, queue_id(arg), e);
 }
 
+static int open_local(struct app *a, struct err *e)
+{
+	char *dir = xasprintf("%s/local", a->config->state_dir);
+	struct queue_local_config lc = {.dir = dir, .bytes_max = a->config->local_spool, .reserve_bytes = a->reserve, .patience = 5 * NSEC_PER_SEC};
+	struct queue *q = queue_local_open(a->queue, &lc, e);
+
+	free(dir);
+	if (!q)
+		return -1;
+	a->queue = q;
+	return 0;
+}
+
 static int open_queue(struct app *a, struct err *e)
 {
 	const struct config *c = a->config;
@@ -64,6 +78,8 @@ static int open_queue(struct app *a, struct err *e)
 	a->queue = queue_open(&qc, e);
 	if (!a->queue)
 		return err_wrap(e, "queue %s", c->queue);
+	if (c->local_spool && open_local(a, e))
+		return -1;
 	if (state_call(a->state, bind_queue, a->queue, e))
 		return err_wrap(e, "queue %s", c->queue);
 	return 0;

@@ -32,6 +32,7 @@ const struct conf_key config_keys[] = {
 	{"body_max", CONF_BYTES, "20M", MIB, 20 * MIB, AT(body_max), false, "largest request body"},
 	{"request_timeout", CONF_DURATION, "60s", SEC, 3600 * SEC, AT(request_timeout), false, "an idle or unanswered request ends after this"},
 	{"queue_segment", CONF_BYTES, "64M", MIB, 4096 * MIB, AT(segment_bytes), false, "size of a segment file of the log"},
+	{"local_spool", CONF_BYTES, "0", 0, INT64_MAX, AT(local_spool), false, "what arrives while the queue is away is kept on the local disk up to this size (202); 0: it is answered 503"},
 	{"queue_keep", CONF_DURATION, "7d", 0, 3650 * DAY, AT(queue_keep), false, "queue records are kept this long after all destinations have them"},
 	{"queue_keep_size", CONF_BYTES, "0", 0, 0, AT(queue_keep_bytes), false, "loaded queue records go earlier above this size; 0: no limit"},
 	{"batch_size", CONF_BYTES, "8M", 65536, 1024 * MIB, AT(batch_bytes), false, "a batch is cut at this compressed size"},

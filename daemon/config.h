@@ -10,7 +10,7 @@
 
 struct config {
 	char *name, *state_dir, *http, *socket, *queue, *store, *log_level, *log_format, *libexec, *https, *tls_cert, *tls_key;
-	uint64_t memory_limit, reserve, segment_bytes, batch_bytes, load_bytes, body_max, queue_keep_bytes, batch_keep_bytes;
+	uint64_t memory_limit, reserve, local_spool, segment_bytes, batch_bytes, load_bytes, body_max, queue_keep_bytes, batch_keep_bytes;
 	int64_t batch_age, idle_cut_delay, queue_keep, batch_keep, event_keep, audit_keep, job_keep, reject_keep, request_timeout, stop_timeout;
 	int64_t backoff_first, backoff_max, heartbeat, retention_interval;
 	int64_t http_threads, connections_max, connections_per_address, loaders, events_max, audit_max, rejects_max;

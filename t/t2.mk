@@ -25,3 +25,6 @@ log-faults: t/lib/logdriver
 EXTRA_PROGRAMS += t/perf/queue-append
 t_perf_queue_append_SOURCES = t/perf/queue-append.c
 t_perf_queue_append_LDADD = $(QUEUE_TEST_LIBS)
+check_PROGRAMS += t/unit/2010-local.tap
+t_unit_2010_local_tap_SOURCES = t/unit/2010-local.c
+t_unit_2010_local_tap_LDADD = $(QUEUE_TEST_LIBS)

@@ -5,6 +5,7 @@
 #include "daemon/control/methods.h"
 
 #include "daemon/import/receipt.h"
+#include "daemon/queue/queue_local.h"
 #include "xalloc.h"
 
 #define OFFSETS_MAX 100 /* a request has rarely more than a few queue records */
@@ -103,11 +104,15 @@ json_t *method_batch_where(struct control_call *c, struct err *e)
 {
 	const char *text = param_str(c, "receipt");
 	struct queue *q = c->ct->parts.queue;
+	struct queue *local = queue_local_log(q);
 	struct receipt r;
 	json_t *list;
 
 	if (receipt_parse(str_c(text), &r, e))
 		return NULL;
+	if (local && memcmp(r.queue_id, queue_id(local), QUEUE_ID_LEN) == 0)
+		return json_pack("{s:s, s:I, s:[{s:I, s:s}]}", "receipt", text, "partition", (json_int_t)r.partition, "records", "offset", (json_int_t)r.first, "state",
+			r.first >= queue_local_position(q) ? "in the local spool: the queue is away" : "given on to the queue from the local spool");
 	if (memcmp(r.queue_id, queue_id(q), QUEUE_ID_LEN) != 0 || r.partition >= queue_partitions(q) || r.first + r.count > queue_end(q, r.partition)) {
 		err_set(e, ERR_NOT_FOUND, "the receipt is of another queue, or names more than this one holds");
 		return NULL;

@@ -173,11 +173,16 @@ static void add_whole(struct control *ct, const struct snapshot *s, struct probl
 {
 	struct err why = ERR_INIT;
 	uint64_t bytes_free, bytes_total;
+	struct queue_stats q;
 
 	if (state_broken(ct->parts.state))
 		add(l, "fail", xstrdup("state"), xstrdup("state.db could not be written: the daemon starts anew"));
 	if (!queue_writable(ct->parts.queue, &why))
 		add(l, "fail", xstrdup("import"), xasprintf("records are refused with 503: %s", why.text));
+	queue_stats(ct->parts.queue, &q);
+	if (q.away)
+		add(l, "warn", xstrdup("queue"), xasprintf("the queue is away: %" PRIu64 " requests, %" PRIu64 " of %" PRIu64 " MiB, wait in the local spool", q.local_requests,
+			q.local_bytes >> 20, q.local_max >> 20));
 	if (s->difference)
 		add(l, "fail", xstrdup("ledger"),
 			xasprintf("accepted and the sum of queued, spooled, loaded, rejected and discarded differ by %" PRId64 " records", s->difference));

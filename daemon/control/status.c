@@ -293,8 +293,9 @@ static json_t *queue_json(struct control *ct, const struct snapshot *s)
 	struct queue_stats q;
 
 	queue_stats(ct->parts.queue, &q);
-	return json_pack("{s:f, s:I, s:I, s:I}", "lag_s", s->queued ? lag_s(s, s->queue_oldest) : 0.0, "records", (json_int_t)s->queued, "bytes",
-		(json_int_t)q.bytes, "segments", (json_int_t)q.segments);
+	return json_pack("{s:f, s:I, s:I, s:I, s:b, s:I, s:I}", "lag_s", s->queued ? lag_s(s, s->queue_oldest) : 0.0, "records", (json_int_t)s->queued, "bytes",
+		(json_int_t)q.bytes, "segments", (json_int_t)q.segments, "away", q.away, "local_requests", (json_int_t)q.local_requests, "local_bytes",
+		(json_int_t)q.local_bytes);
 }
 
 static json_t *spool_json(const struct snapshot *s)

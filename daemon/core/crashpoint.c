@@ -17,6 +17,7 @@ const char *const crashpoint_names[] = {
 	"door-parsed",		/* request checked, not yet in the queue's mailbox */
 	"queue-appended",	/* bytes written, not synced */
 	"queue-synced",		/* durable, not yet answered */
+	"local-replayed",	/* what was in the local spool is in the queue, its position there not yet saved */
 	"queue-segment-made",	/* next segment renamed into place */
 	"queue-recycled",	/* trimmed segment renamed to its spare name */
 	"cut-decided",		/* batch built, upload not begun */

@@ -26,6 +26,9 @@
 	X(queue_segments, "gauge", "Segment files of the queue")                                                               \
 	X(queue_sealed_total, "counter", "Segments sealed by an error")                                                        \
 	X(queue_sync_ns_total, "counter", "Nanoseconds spent in syncs of the log")                                             \
+	X(queue_local_bytes, "gauge", "Bytes of requests in the local spool")                                                  \
+	X(queue_local_requests, "gauge", "Requests in the local spool")                                                        \
+	X(queue_local_total, "counter", "Requests that went to the local spool (answered 202)")                                \
 	X(stream_records_total, "counter", "Records read by the streamery")                                                    \
 	X(stream_open_batches, "gauge", "Open batches")                                                                        \
 	X(stream_open_bytes, "gauge", "Bytes in open batches and uploads")                                                     \

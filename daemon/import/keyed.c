@@ -9,6 +9,7 @@
  */
 #include "daemon/import/import_priv.h"
 
+#include "daemon/queue/queue_local.h"
 #include "daemon/state/seal.h"
 #include "log.h"
 #include "xalloc.h"
@@ -22,6 +23,7 @@
 struct stored {
 	struct key_mark mark; /* not set: free */
 	int64_t at;	      /* real */
+	bool delayed;	      /* the place is in the local spool */
 	uint32_t partition, count;
 	uint64_t first;
 };
@@ -119,7 +121,7 @@ static enum key_verdict look(struct request *r, struct job *j)
 	if (same_key(&s->mark, &r->mark) && now_get().real - s->at < KEPT) {
 		if (!same_body(&s->mark, &r->mark))
 			return other_body(r);
-		was = (struct queue_put){.partition = s->partition, .offset = s->first, .n = s->count};
+		was = (struct queue_put){.partition = s->partition, .offset = s->first, .n = s->count, .delayed = s->delayed};
 		put_accepted(r, &was);
 		return KEY_TOLD;
 	}
@@ -186,7 +188,7 @@ void keyed_end(struct import *im, struct job *j, bool stored, struct request_lis
 		return;
 	LIST_REMOVE(j, claim);
 	if (stored)
-		*slot(im, &j->mark) = (struct stored){.mark = j->mark, .at = now_get().real, .partition = j->put.partition, .first = j->put.offset, .count = j->put.n};
+		*slot(im, &j->mark) = (struct stored){.mark = j->mark, .at = now_get().real, .partition = j->put.partition, .first = j->put.offset, .count = j->put.n, .delayed = j->put.delayed};
 	for (r = TAILQ_FIRST(&im->keyed->waiting); r; r = next) {
 		next = TAILQ_NEXT(r, link);
 		if (!same_key(&r->mark, &j->mark))
@@ -232,7 +234,7 @@ static int digit(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static void recall(struct import *im, const struct qrec *q, uint64_t offset)
+static void recall(struct import *im, const struct qrec *q, uint64_t offset, bool delayed)
 {
 	size_t len = q->request_id.len;
 	struct key_mark m;
@@ -254,21 +256,21 @@ static void recall(struct import *im, const struct qrec *q, uint64_t offset)
 			s->count++; /* a further record of the same request */
 		return;
 	}
-	*s = (struct stored){.mark = m, .at = q->received_at, .first = offset, .count = 1};
+	*s = (struct stored){.mark = m, .at = q->received_at, .first = offset, .count = 1, .delayed = delayed};
 }
 
-void keyed_recall(struct import *im)
+static void recall_from(struct import *im, struct queue *from, bool delayed)
 {
-	uint64_t begin = queue_begin(im->queue, 0), end = queue_end(im->queue, 0), offset;
+	uint64_t begin = queue_begin(from, 0), end = queue_end(from, 0), offset;
 	struct queue_reader *r;
 	struct err e = ERR_INIT;
 	struct qrec q;
 	int rc;
 
-	r = queue_reader_open(im->queue, 0, end - begin > RECALLED ? end - RECALLED : begin, &e);
+	r = queue_reader_open(from, 0, end - begin > RECALLED ? end - RECALLED : begin, &e);
 	while (r && (rc = queue_read(r, &q, &offset, &e))) {
 		if (rc == 1) {
-			recall(im, &q, offset);
+			recall(im, &q, offset, delayed);
 			if (q.received_at > atomic_load(&im->last_received))
 				atomic_store(&im->last_received, q.received_at);
 		} else if (e.code != ERR_CORRUPT || queue_reader_seek(r, offset + 1, &e)) {
@@ -276,4 +278,14 @@ void keyed_recall(struct import *im)
 		}
 	}
 	queue_reader_close(r);
+}
+
+/* The newest last: what is in the local spool came after what is in the queue, or is there too. */
+void keyed_recall(struct import *im)
+{
+	struct queue *local = queue_local_log(im->queue);
+
+	recall_from(im, im->queue, false);
+	if (local)
+		recall_from(im, local, true);
 }

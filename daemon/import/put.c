@@ -9,6 +9,7 @@
 #include "daemon/import/receipt.h"
 #include "daemon/import/signature.h"
 #include "daemon/import/webhook.h"
+#include "daemon/queue/queue_local.h"
 #include "xalloc.h"
 
 #define KEEP_JOBS 64u
@@ -92,8 +93,10 @@ void put_accepted(struct request *r, const struct queue_put *p)
 {
 	struct receipt where = {.partition = p->partition, .first = p->offset, .count = p->n};
 
-	memcpy(where.queue_id, queue_id(r->w->im->queue), sizeof(where.queue_id));
-	buf_adds(&r->good, "{\"status\":\"OK\",\"message\":\"Batch Accepted!\",\"receipt\":\"");
+	r->delayed = p->delayed;
+	memcpy(where.queue_id, queue_id(p->delayed ? queue_local_log(r->w->im->queue) : r->w->im->queue), sizeof(where.queue_id));
+	buf_adds(&r->good, p->delayed ? "{\"status\":\"Accepted\",\"message\":\"The batch is queued to be processed.\"" : "{\"status\":\"OK\",\"message\":\"Batch Accepted!\"");
+	buf_adds(&r->good, ",\"receipt\":\"");
 	receipt_format(&where, &r->good);
 	buf_addc(&r->good, '"');
 	if (r->records || r->rejects.len) /* not known of one that was answered before */
@@ -252,7 +255,8 @@ static int prepare(struct request *r, struct job *j, struct intake *b)
 {
 	struct encode_request q = {.source_id = (uint32_t)r->source_id,
 		.request_id = str_mem(r->request_id, r->request_id_len),
-		.keyed = r->keyed};
+		/* what the local spool gives on may come twice: such requests are known by their ids too */
+		.keyed = r->keyed || queue_local_log(r->w->im->queue)};
 	int rc = decode(r, b, &q.received_at) || encode_batch(b, &q, &j->put, &r->refusal) ? -1 : 0;
 
 	if (!rc) {

@@ -131,7 +131,7 @@ void request_connection(void *arg, struct MHD_Connection *mhd, void **slot, enum
 
 static void count(const struct request *r, unsigned status)
 {
-	if (status == 201) {
+	if (status == 201 || status == 202) {
 		metric_add(import_records_total, (int64_t)r->records);
 		metric_add(import_bytes_total, (int64_t)r->taken);
 	} else if (status >= 500) {
@@ -144,7 +144,7 @@ static void count(const struct request *r, unsigned status)
 static enum MHD_Result answer(struct request *r)
 {
 	bool post = route_stores(r);
-	unsigned status = r->refusal.status ? r->refusal.status : post ? 201 : 200;
+	unsigned status = r->refusal.status ? r->refusal.status : r->delayed ? 202 : post ? 201 : 200;
 	struct buf *body = r->refusal.status ? &r->refusal.body : &r->good;
 	struct MHD_Response *resp = MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_COPY);
 	enum MHD_Result rc;

@@ -58,7 +58,7 @@ struct request {
 	size_t request_id_len;
 	bool partial; /* ?partial=true of a batch */
 	struct buf rejects; /* then: intake.rejects */
-	bool keyed, close;
+	bool keyed, close, delayed; /* delayed: taken into the local spool (202) */
 	bool transit;		   /* the body is Transit, not JSON */
 	struct key_mark mark;	   /* if keyed, once the body is there */
 	struct refusal refusal; /* status 0: accepted */
@@ -132,7 +132,7 @@ bool lane_is_busy(struct import *im); /* under lock */
 bool put_request(struct request *r); /* the body is complete: suspended until the queue answers; false: answered at once */
 bool put_decoded(struct request *r, struct decoder *d, bool asleep); /* the same, by this thread's decoder; asleep: it is suspended already */
 void decoder_free(struct decoder *d);
-void put_accepted(struct request *r, const struct queue_put *p); /* the body of its 201 */
+void put_accepted(struct request *r, const struct queue_put *p); /* the body of its 201 or 202 */
 void put_free_all(struct import *im);
 /* route.c */
 enum route route_find(const char *url, const char *method, struct request *r);

@@ -84,6 +84,7 @@ struct log {
 	size_t n_tables, cap_tables;
 
 	bool threads; /* queue_start was called */
+	bool second;  /* see queue_config */
 	pthread_t spare_thread;
 	struct log_seg *active; /* W */
 	int fd;			/* W */

@@ -30,6 +30,7 @@ struct queue_config {
 	size_t mailbox_bytes;
 	uint64_t reserve_bytes;	  /* the door's: a new segment is not begun below this much free space (ERR_FULL) */
 	uint64_t first_offset;	  /* at least this: max of all cursors and positions (rule 3) */
+	bool second;		  /* another one is the queue: the gauges are that one's */
 };
 
 /* One request. Owned by the caller until queue_put succeeds, then by the queue until done is called (queue's thread, or inside queue_step). */
@@ -43,6 +44,7 @@ struct queue_put {
 	struct err err; /* ERR_NONE: durable */
 	uint32_t partition;
 	uint64_t offset; /* of the first; the others follow without a gap */
+	bool delayed; /* durable in the local spool (queue_local.h): partition and offset are that log's */
 };
 
 struct queue *queue_open(const struct queue_config *c, struct err *e) MUST_CHECK;
@@ -84,6 +86,8 @@ int queue_trim(struct queue *q, uint32_t partition, uint64_t below, struct err *
 struct queue_stats {
 	uint64_t bytes, segments, sealed, groups, records;
 	size_t waiting; /* puts in the mailbox */
+	bool away; /* puts go to the local spool; what is in it, and its size, 0: there is none */
+	uint64_t local_bytes, local_requests, local_max;
 };
 void queue_stats(struct queue *q, struct queue_stats *out);
 

@@ -40,6 +40,8 @@ void log_note_sizes(struct log *l)
 	for (size_t i = 0; i < n; i++)
 		bytes += l->segs[i]->size;
 	pthread_mutex_unlock(&l->lock);
+	if (l->second)
+		return;
 	metric_set(queue_bytes, (int64_t)bytes);
 	metric_set(queue_segments, (int64_t)n);
 }
@@ -336,6 +338,7 @@ static struct queue *log_open(const struct queue_config *c, const char *rest, st
 	l->q.ops = &queue_log_ops;
 	l->q.partitions = 1;
 	l->fd = l->lock_fd = -1;
+	l->second = c->second;
 	l->stage.ops = &stage_ops;
 	l->stage.self = &l->q;
 	l->stage.mb = mailbox_new(c->mailbox_count, c->mailbox_bytes);

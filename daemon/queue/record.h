@@ -18,7 +18,7 @@
 #define QREC_SPLIT (1u << 20) /* a request's text is split into parts of about this size */
 
 enum {
-	QREC_KEYED = 1, /* the request id is the client's Idempotency-Key (else ours) */
+	QREC_KEYED = 1, /* it may come twice: the request id is the client's Idempotency-Key and a hash, or ours where there is a local spool */
 };
 
 struct qrec {
