@@ -12,9 +12,12 @@ of the records. Prints one line; exit 1 with the difference when it fails.
 """
 import argparse, json, os, random, re, shlex, shutil, sqlite3, subprocess, sys, tempfile
 
-SUFFIX = {'integer': 'it', 'bignum': 'de', 'number': 'de', 'boolean': 'bo', 'string': 'st'}
+SUFFIX = {'integer': 'it', 'bignum': 'de', 'number': 'de', 'boolean': 'bo', 'string': 'st', 'timestamp': 'ti'}
 RENAMES = CASE = False # the dialect
-GROUP = {'integer': 'n', 'bignum': 'n', 'number': 'n', 'boolean': 'b', 'string': 's'}
+GROUP = {'integer': 'n', 'bignum': 'n', 'number': 'n', 'boolean': 'b', 'string': 's', 'timestamp': 't'}
+
+class Time(str):
+	"""A string that its batch's schema says is a time."""
 
 # --- a history ---
 
@@ -25,24 +28,27 @@ class History:
 		self.versions = r.random() < 0.4
 		self.sequence = 1000
 		self.shapes = {name: r.choice(['scalar', 'scalar', 'object', 'array', 'mixed']) for name in ['a', 'b', 'c', 'd', 'e', 'f']}
-		self.entries, self.batches = [], []
+		self.batches, self.kinds = [], []
 		version, offset = (1 if self.versions else 0), 0
 		for n in range(r.randint(3, 9)):
 			if self.versions and r.random() < 0.3:
 				version = r.choice([1, 2, 3])
 			lines = []
+			self.timed = r.random() < 0.5
 			for _ in range(r.randint(1, 4)):
 				offset += r.randint(1, 3)
 				lines.append((offset, [self.record() for _ in range(r.randint(1, 4))]))
 				if self.versions and r.random() < 0.15:
 					lines[-1][1].append(None)
 			self.batches.append((version, lines))
-		# the same records cut anew: whole entries of consecutive batches of one version
+			self.kinds.append(self.timed)
+		# the same records cut anew: whole entries of consecutive batches of one version and one schema
 		self.recuts = []
 		for _ in range(r.choice([0, 0, 1, 2])):
 			at = r.randrange(len(self.batches))
 			version, lines = self.batches[at][0], []
-			while at < len(self.batches) and self.batches[at][0] == version:
+			kind = self.kinds[at]
+			while at < len(self.batches) and self.batches[at][0] == version and self.kinds[at] == kind:
 				lines += self.batches[at][1]
 				at += 1
 			first = r.randrange(len(lines))
@@ -70,6 +76,9 @@ class History:
 			data[key] = r.randint(1, 4)
 		for name in r.sample(sorted(self.shapes), r.randint(0, 4)):
 			data[name] = self.value(self.shapes[name], 1)
+		if r.random() < 0.4:
+			when = f'2024-0{r.randint(1, 3)}-01T00:00:00Z'
+			data['w'] = Time(when) if self.timed else r.choice([when, 'never', 1])
 		bad = r.random()
 		if bad < 0.04:
 			data['x__st'] = 1
@@ -99,6 +108,8 @@ class History:
 	def script(self):
 		out = ['history', 'table t ' + ','.join(self.keys)]
 		for k, (version, lines) in enumerate(self.batches + self.recuts):
+			times = [x[1]['w'] for _, recs in lines for x in recs if x and 'w' in x[1]]
+			out.append(f'timed w {"on" if any(isinstance(w, Time) for w in times) else "off"}')
 			out.append(f'batch b{k} {version}')
 			for offset, recs in lines:
 				out.append(f'entry {offset}')
@@ -116,6 +127,8 @@ def type_of(v):
 		return 'integer' if -2**63 <= v < 2**63 else 'bignum'
 	if isinstance(v, float):
 		return 'number'
+	if isinstance(v, Time):
+		return 'timestamp'
 	return 'string'
 
 class Model:
@@ -296,6 +309,10 @@ def plain(rows):
 			return ('n', float(v))
 		if isinstance(v, int):
 			return ('n', float(v)) if -2**53 < v < 2**53 else ('s', str(v))
+		if isinstance(v, Time):
+			return ('s', v[:19])
+		if isinstance(v, str) and re.match(r'\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.0+)?$', v):
+			return ('s', v[:19].replace(' ', 'T'))
 		return ('n', v) if isinstance(v, float) else ('s', v)
 	return {t: sorted((s, v, l, tuple(sorted((k, value(c)) for k, c in cells.items()))) for s, v, l, cells in x) for t, x in rows.items() if x}
 

@@ -7,6 +7,7 @@
  *   table NAME [keys,..]   for what follows    source NAME ID       schema NAME ('-': none)                 queue HEX32
  *   declare FIELD type,..  columns of the job; fields that are not declared get the types seen in the records, in order, nested ones by their paths
  *                          (. before a member, [] for an element: declare a.b[] integer)    shallow     list no nested paths from here on, as older doors
+ *   timed FIELD on|off     strings in this field are timestamps, as a JSON schema may say of some batches and not of others
  *   history                a load's columns are those that were known when the last made of its batches was, as the daemon's schema versions are
  *   batch NAME [VERSION [PARTITION]]           begins a batch; then
  *   entry OFFSET [NS]      a queue record      rec SEQ {data}       recx SEQ EXTRACTED {data}              activate SEQ
@@ -54,7 +55,7 @@ static int sock = -1;
 static struct rpc_lines in = {.max = RPC_LOADER_MAX};
 static int64_t last_id, source_id = 1, attempt = 1, load_id;
 static char *source, *schema, *table, *queue;
-static json_t *keys, *columns;
+static json_t *keys, *columns, *timed;
 static int64_t kill_after;
 static bool shallow, dry_run, history;
 static enum { ON_ANSWER, ON_KILL, ON_FAIL } on_reject;
@@ -165,6 +166,8 @@ static bool see_value(struct jscan *s, enum jscan_token t, struct buf *name, uns
 	bool any = false;
 	const char *type = type_of(s, t);
 
+	if (t == JSCAN_STRING && json_is_true(json_object_get(timed, buf_cstr(name))))
+		type = "timestamp";
 	if (type && (depth == 1 || (depth <= DEPTH_MAX && n_paths < PATHS_MAX))) {
 		n_paths += depth > 1 && !column_named(buf_cstr(name));
 		saw(buf_cstr(name), type);
@@ -716,6 +719,10 @@ static bool setting(const char *verb, char *rest)
 		json_array_clear(columns);
 	} else if (strcmp(verb, "shallow") == 0) {
 		shallow = true;
+	} else if (strcmp(verb, "timed") == 0) {
+		const char *field = word(&rest);
+
+		json_object_set_new(timed, field, json_boolean(strcmp(rest, "on") == 0));
 	} else if (strcmp(verb, "history") == 0) {
 		history = true;
 	} else if (strcmp(verb, "declare") == 0) {
@@ -797,6 +804,7 @@ int main(void)
 	set(&queue, "00112233445566778899aabbccddeeff");
 	keys = json_array();
 	columns = json_array();
+	timed = json_object();
 	while ((n = getline(&line, &cap, stdin)) > 0) {
 		char *rest = line, *verb;
 
@@ -824,6 +832,7 @@ int main(void)
 	buf_free(&in.in);
 	json_decref(keys);
 	json_decref(columns);
+	json_decref(timed);
 	free(source);
 	free(schema);
 	free(table);
