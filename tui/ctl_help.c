@@ -215,7 +215,7 @@ static void words_for(struct ctl *c, const struct ctl_command *cmd, struct str k
 	else if (str_eqc(kind, "KIND") && (begins_with(cmd->words, "pause") || begins_with(cmd->words, "resume")))
 		puts("source\ntable\ndestination\njob");
 	else if (str_eqc(kind, "KIND"))
-		puts(source ? "import\nwebhook" : "sqlite\npostgres\nredshift\nbigquery\ns3");
+		puts(source ? "import\nwebhook" : "sqlite\npostgres\nredshift\nsnowflake\nbigquery\ns3");
 	else if (str_eqc(kind, "STATE"))
 		puts("ready\nactive\ndeferred\nheld\nrejected\ncorrupt\ndiscarded\ndone");
 }

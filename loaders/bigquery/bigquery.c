@@ -123,15 +123,16 @@ static int read_choice(const char *v, const char *name, const char *const *choic
 {
 	struct buf list = BUF_INIT;
 
-	for (int k = 0; choices[k]; k++) {
-		if (v && strcasecmp(v, choices[k]) == 0)
+	for (int k = 0; v && choices[k]; k++)
+		if (strcasecmp(v, choices[k]) == 0)
 			return k;
+	if (!v)
+		return 0;
+	for (int k = 0; choices[k]; k++)
 		buf_addf(&list, "%s%s", k ? ", " : "", choices[k]);
-	}
-	if (v)
-		err_set(e, ERR_CONFIG, "the setting %s is one of %s, not %s", name, buf_cstr(&list), v);
+	err_set(e, ERR_CONFIG, "the setting %s is one of %s, not %s", name, buf_cstr(&list), v);
 	buf_free(&list);
-	return v ? -1 : 0;
+	return -1;
 }
 
 static int read_settings(struct bq *b, const json_t *settings, struct buf *fix, struct err *e)

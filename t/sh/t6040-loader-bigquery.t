@@ -171,5 +171,8 @@ SETTINGS=$(jq -c '.credentials = "{}"' <<<"$BQ_SETTINGS")
 drive <<<check
 like "no key at all" 'is no service account' "$(last .cause)"
 like "and what to do" 'credentials=@key.json' "$(last .fix)"
+SETTINGS=$(jq -c '.partition = "week"' <<<"$BQ_SETTINGS")
+drive <<<check
+is "a setting with a value that is none" 'the setting partition is one of none, hour, day, month, year, not week' "$(last .cause | jq -r .)"
 unlike "no secret is told" 'PRIVATE' "$(cat "$T/said")"
 done_testing
