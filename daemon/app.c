@@ -210,6 +210,7 @@ static int start_control(struct app *a, struct err *e)
 static int start_parts(struct app *a, struct err *e)
 {
 	const struct config *c = a->config;
+	const struct store_keys keys = {c->store_access_key, c->store_secret_key, c->store_session_token};
 	uint64_t disk_free, disk_total;
 
 	if (file_mkdirs(c->state_dir, 0750, e) || file_disk_free(c->state_dir, &disk_free, &disk_total, e))
@@ -223,7 +224,7 @@ static int start_parts(struct app *a, struct err *e)
 	a->state = state_open(c->state_dir, e);
 	if (!a->state || stage_start(state_stage(a->state), e))
 		return -1;
-	a->store = store_open(c->store, c->state_dir, e);
+	a->store = store_open_keys(c->store, c->state_dir, &keys, e);
 	if (!a->store)
 		return err_wrap(e, "store %s", c->store);
 	if (open_queue(a, e) || start_streamery(a, e) || start_spool(a, e))

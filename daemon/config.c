@@ -20,7 +20,10 @@ const struct conf_key config_keys[] = {
 	{"tls_key", CONF_STRING, NULL, 0, 0, AT(tls_key), true, "PEM file of its private key"},
 	{"socket", CONF_STRING, NULL, 0, 0, AT(socket), false, "control socket; default STATE_DIR/control.sock"},
 	{"queue", CONF_STRING, "log:", 0, 0, AT(queue), false, "queue URL: log:DIR"},
-	{"store", CONF_STRING, "dir:", 0, 0, AT(store), false, "store URL: dir:PATH"},
+	{"store", CONF_STRING, "dir:", 0, 0, AT(store), false, "store URL: dir:PATH, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME&style=path|host&sse=HOW"},
+	{"store_access_key", CONF_STRING, NULL, 0, 0, AT(store_access_key), false, "access key of a store in S3; else AWS_ACCESS_KEY_ID of the environment"},
+	{"store_secret_key", CONF_STRING, NULL, 0, 0, AT(store_secret_key), false, "its secret, as @FILE; else AWS_SECRET_ACCESS_KEY"},
+	{"store_session_token", CONF_STRING, NULL, 0, 0, AT(store_session_token), false, "its session token, as @FILE; else AWS_SESSION_TOKEN"},
 	{"log_level", CONF_STRING, "info", 0, 0, AT(log_level), true, "error, warn, info or debug"},
 	{"log_format", CONF_STRING, "auto", 0, 0, AT(log_format), false, "text, json or journal; auto looks at the environment"},
 	{"libexec", CONF_STRING, NULL, 0, 0, AT(libexec), false, "folder of the loader programs"},
@@ -84,8 +87,8 @@ static int check_urls(const struct config *c, struct err *e)
 		return err_set(e, ERR_INVALID, "https needs tls_cert and tls_key, the PEM files of a certificate and of its key");
 	if (*c->queue && strncmp(c->queue, "log:", 4) != 0)
 		return err_set(e, ERR_INVALID, "queue: this program knows log:DIR, not \"%s\"", c->queue);
-	if (*c->store && strncmp(c->store, "dir:", 4) != 0)
-		return err_set(e, ERR_INVALID, "store: this program knows dir:PATH, not \"%s\"", c->store);
+	if (*c->store && strncmp(c->store, "dir:", 4) != 0 && strncmp(c->store, "s3://", 5) != 0)
+		return err_set(e, ERR_INVALID, "store: this program knows dir:PATH and s3://BUCKET/PREFIX, not \"%s\"", c->store);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "conf.h"
 
 struct config {
+	char *store_access_key, *store_secret_key, *store_session_token;
 	char *name, *state_dir, *http, *socket, *queue, *store, *log_level, *log_format, *libexec, *https, *tls_cert, *tls_key;
 	uint64_t memory_limit, reserve, local_spool, segment_bytes, batch_bytes, load_bytes, body_max, queue_keep_bytes, batch_keep_bytes;
 	int64_t batch_age, idle_cut_delay, queue_keep, batch_keep, event_keep, audit_keep, job_keep, reject_keep, request_timeout, stop_timeout;

@@ -184,6 +184,22 @@ int file_rename(const char *dir, const char *from, const char *to, struct err *e
 	return rc;
 }
 
+int file_temp(const char *dir, struct err *e)
+{
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char *name;
+
+	/* not every file system can do that */
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+		name = xasprintf("%s/.tmp-XX" "XX" "XX", dir);
+		fd = mkostemp(name, O_CLOEXEC);
+		if (fd >= 0)
+			unlink(name);
+		free(name);
+	}
+	return fd < 0 ? err_errno(e, errno, "a temporary file in %s", dir) : fd;
+}
+
 int file_commit(const char *dir, const char *name, const void *data, size_t len, struct err *e)
 {
 	uint64_t r = 0;

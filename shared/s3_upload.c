@@ -6,10 +6,10 @@
  * the older uploads of that key away first (best effort: it needs a right of its own), and a rule of the bucket should end what is older than some days.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "s3_priv.h"
 #include "xalloc.h"
 #include "xml.h"
@@ -225,9 +225,9 @@ static int append_spilled(struct s3_upload *u, struct err *e)
 int s3_upload_spill(struct s3_upload *u, const char *dir, struct err *e)
 {
 	if (u->fd < 0) {
-		u->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		u->fd = file_temp(dir, e);
 		if (u->fd < 0)
-			return err_errno(e, errno, "a temporary file in %s", dir);
+			return -1;
 	}
 	return append_spilled(u, e);
 }

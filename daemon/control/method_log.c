@@ -51,11 +51,18 @@ json_t *method_audit_list(struct control_call *c, struct err *e)
 json_t *method_store_check(struct control_call *c, struct err *e)
 {
 	struct err why = ERR_INIT;
+	struct buf fix = BUF_INIT;
+	json_t *answer;
 
 	if (control_audit(c, "store", NULL, e))
 		return NULL;
-	if (store_check(c->ct->parts.store, &why))
-		return json_pack("{s:b, s:o, s:n, s:[], s:s}", "ok", 0, "cause", text_json(why.text), "fix", "rights", "server", "store");
+	if (store_check(c->ct->parts.store, &why)) {
+		store_fix(c->ct->parts.store, &fix);
+		answer = json_pack("{s:b, s:o, s:o, s:[], s:s}", "ok", 0, "cause", text_json(why.text), "fix", fix.len ? text_json(buf_cstr(&fix)) : json_null(), "rights",
+			"server", "store");
+		buf_free(&fix);
+		return answer;
+	}
 	return json_pack("{s:b, s:n, s:n, s:[], s:s}", "ok", 1, "cause", "fix", "rights", "server", "store");
 }
 

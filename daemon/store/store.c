@@ -12,22 +12,28 @@
 
 #define NAME_MAX_LEN 1000
 
-static const struct store_ops *const backends[] = {&store_dir_ops, &store_mem_ops};
+static const struct store_ops *const backends[] = {&store_dir_ops, &store_mem_ops, &store_s3_ops};
 
 struct store *store_open(const char *url, const char *state_dir, struct err *e)
 {
+	return store_open_keys(url, state_dir, NULL, e);
+}
+
+struct store *store_open_keys(const char *url, const char *state_dir, const struct store_keys *keys, struct err *e)
+{
+	static const struct store_keys none = {NULL, NULL, NULL};
 	const char *colon = strchr(url, ':');
 	struct store *s;
 
 	for (size_t i = 0; colon && i < ARRAY_LEN(backends); i++) {
 		if (!str_eqc(str_mem(url, (size_t)(colon - url)), backends[i]->scheme))
 			continue;
-		s = backends[i]->open(colon + 1, state_dir, e);
+		s = backends[i]->open(colon + 1, state_dir, keys ? keys : &none, e);
 		if (s)
 			s->ops = backends[i];
 		return s;
 	}
-	err_set(e, ERR_INVALID, "store %s: the kinds of store are dir:PATH and mem:", url);
+	err_set(e, ERR_INVALID, "store %s: the kinds of store are dir:PATH, s3://BUCKET and mem:", url);
 	return NULL;
 }
 
@@ -92,6 +98,12 @@ int store_delete(struct store *s, const char *name, struct err *e)
 int store_list(struct store *s, const char *prefix, store_list_fn *fn, void *arg, struct err *e)
 {
 	return s->ops->list(s, prefix, fn, arg, e);
+}
+
+void store_fix(struct store *s, struct buf *out)
+{
+	if (s->ops->fix)
+		s->ops->fix(s, out);
 }
 
 static int read_back(struct store *s, const char *name, const char *text, size_t len, struct err *e)

@@ -34,11 +34,12 @@ static struct dir_store *self(struct store *s)
 	return container_of(s, struct dir_store, s);
 }
 
-static struct store *dir_open(const char *rest, const char *state_dir, struct err *e)
+static struct store *dir_open(const char *rest, const char *state_dir, const struct store_keys *keys, struct err *e)
 {
 	char *root = *rest ? xstrdup(rest) : xasprintf("%s/store", state_dir);
 	struct dir_store *d;
 
+	(void)keys;
 	for (size_t n = strlen(root); n > 1 && root[n - 1] == '/'; n--)
 		root[n - 1] = '\0';
 	if (file_mkdirs(root, 0750, e)) {

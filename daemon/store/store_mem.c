@@ -29,12 +29,13 @@ static struct mem_store *self(struct store *s)
 	return container_of(s, struct mem_store, s);
 }
 
-static struct store *mem_open(const char *rest, const char *state_dir, struct err *e)
+static struct store *mem_open(const char *rest, const char *state_dir, const struct store_keys *keys, struct err *e)
 {
 	struct mem_store *m = xcalloc(1, sizeof(*m));
 
 	(void)rest;
 	(void)state_dir;
+	(void)keys;
 	(void)e;
 	pthread_mutex_init(&m->lock, NULL);
 	return &m->s;

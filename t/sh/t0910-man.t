@@ -42,7 +42,7 @@ ok "every setting is also a flag, and all of them fit into one command line" "$B
 check() { "$BUILD/stitchd" --state-dir "$STATE" "$@" --check-config 2>&1; }
 like "a kind of queue that is not there is found before the start" 'queue: .*log:DIR.*kafka' "$(check --queue kafka://broker/topic)"
 like "so is one that would keep nothing" 'queue: .*log:DIR' "$(check --queue mem:)"
-like "a store" 'store: .*dir:PATH' "$(check --store s3://bucket)"
+like "a store" 'store: .*dir:PATH' "$(check --store ftp://bucket)"
 like "a port" 'http: .*port from 0 to 65535' "$(check --http 127.0.0.1:http)"
 exits 1 "with an exit status" "$BUILD/stitchd" --state-dir "$STATE" --http localhost:99999 --check-config
 
