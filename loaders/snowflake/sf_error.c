@@ -146,56 +146,97 @@ static void grants(const struct sf_names *n, struct buf *out)
 	buf_adds(out, "; or correct the settings database and role.");
 }
 
+static void to_role(const struct sf_names *n, struct buf *out)
+{
+	buf_adds(out, " TO");
+	name(out, "ROLE", n->role, NULL);
+	buf_addc(out, ';');
+}
+
 static void stage(const struct sf_names *n, struct buf *out)
 {
-	if (n->stage && *n->stage)
-		buf_addf(out, "Run: GRANT USAGE ON STAGE %s TO ROLE \"%s\"; its URL must be the folder s3_prefix of the bucket s3_bucket.", n->stage, n->role);
-	else if (n->integration && *n->integration)
-		buf_addf(out, "Run: GRANT USAGE ON INTEGRATION %s TO ROLE \"%s\"; and see that its STORAGE_ALLOWED_LOCATIONS have the bucket and s3_prefix (DESC INTEGRATION %s).",
-			n->integration, n->role, n->integration);
-	else
+	if (n->stage && *n->stage) {
+		buf_addf(out, "Run: GRANT USAGE ON STAGE %s", n->stage);
+		to_role(n, out);
+		buf_adds(out, " and see that its URL is the folder s3_prefix of the bucket s3_bucket.");
+	} else if (n->integration && *n->integration) {
+		buf_adds(out, "Run: GRANT USAGE ON");
+		buf_adds(out, " INTEGRATION ");
+		sf_ident(out, n->integration, true); /* sent without quotes, so it is folded */
+		to_role(n, out);
+		buf_adds(out, " and see that its STORAGE_ALLOWED_LOCATIONS have the bucket and s3_prefix (DESC INTEGRATION).");
+	} else {
 		buf_adds(out, "Let the key s3_access_key read the bucket: s3:GetObject and s3:GetObjectVersion on its objects, s3:ListBucket and s3:GetBucketLocation on it; "
 			      "or set storage_integration or stage.");
+	}
+}
+
+static void warehouse(const struct sf_names *n, struct buf *out)
+{
+	if (!n->warehouse || !*n->warehouse) {
+		buf_adds(out, "Set the setting warehouse, and run: GRANT USAGE ON WAREHOUSE ...");
+		to_role(n, out);
+		return;
+	}
+	buf_adds(out, "Run: GRANT USAGE ON");
+	name(out, "WAREHOUSE", n->warehouse, NULL);
+	to_role(n, out);
+	buf_adds(out, " ALTER");
+	name(out, "WAREHOUSE", n->warehouse, NULL);
+	buf_adds(out, " SET AUTO_RESUME = TRUE; or correct the setting warehouse.");
+}
+
+static void key(const struct sf_names *n, struct buf *out)
+{
+	buf_adds(out, "See that account and user are right and that the user has this key's public half: ALTER");
+	name(out, "USER", n->user, NULL);
+	buf_adds(out, " SET RSA_PUBLIC_KEY = '...'; then DESC");
+	name(out, "USER", n->user, NULL);
+	buf_addf(out, " shows RSA_PUBLIC_KEY_FP = %s. The clocks must agree, too.", n->fingerprint);
+}
+
+static void role(const struct sf_names *n, struct buf *out)
+{
+	buf_adds(out, "Run: GRANT");
+	name(out, "ROLE", n->role, NULL);
+	buf_adds(out, " TO");
+	name(out, "USER", n->user, NULL);
+	buf_adds(out, "; or correct the setting role.");
 }
 
 void sf_error_fix(const char *code, const struct sf_names *n, struct buf *out)
 {
 	const struct rule *r = rule_of(code);
-	const char *role = n->role && *n->role ? n->role : "PUBLIC";
 	struct sf_names names = *n;
 
-	names.role = role;
+	if (!n->role || !*n->role)
+		names.role = "PUBLIC";
 	switch (r ? r->fix : NO_FIX) {
 	case NO_FIX:
 		break;
 	case FIX_KEY:
-		buf_addf(out, "See that account and user are right and that the user has this key's public half: ALTER USER \"%s\" SET RSA_PUBLIC_KEY = '...'; then DESC USER \"%s\" "
-			      "shows RSA_PUBLIC_KEY_FP = %s. The clocks must agree, too.", n->user, n->user, n->fingerprint);
+		key(n, out);
 		break;
 	case FIX_ACCOUNT:
 		buf_addf(out, "Correct the setting account (it is %s) or url.", n->account);
 		break;
 	case FIX_ROLE:
-		buf_addf(out, "Run: GRANT ROLE \"%s\" TO USER \"%s\"; or correct the setting role.", role, n->user);
+		role(&names, out);
 		break;
 	case FIX_GRANTS:
 		grants(&names, out);
 		break;
 	case FIX_WAREHOUSE:
-		if (n->warehouse && *n->warehouse)
-			buf_addf(out, "Run: GRANT USAGE ON WAREHOUSE \"%s\" TO ROLE \"%s\"; ALTER WAREHOUSE \"%s\" SET AUTO_RESUME = TRUE; or correct the setting warehouse.",
-				n->warehouse, role, n->warehouse);
-		else
-			buf_addf(out, "Set the setting warehouse, and run: GRANT USAGE ON WAREHOUSE ... TO ROLE \"%s\";", role);
+		warehouse(&names, out);
 		break;
 	case FIX_MONITOR:
-		buf_addf(out, "The warehouse's resource monitor has used up its quota: raise it (ALTER RESOURCE MONITOR ... SET CREDIT_QUOTA = ...), wait for its next period, or set another warehouse.");
+		buf_adds(out, "The warehouse's resource monitor has used up its quota: raise it (ALTER RESOURCE MONITOR ... SET CREDIT_QUOTA = ...), wait for its next period, or set another warehouse.");
 		break;
 	case FIX_STAGE:
 		stage(&names, out);
 		break;
 	case FIX_NETWORK:
-		buf_addf(out, "A network policy keeps this machine out: add its address (ALTER NETWORK POLICY ... SET ALLOWED_IP_LIST = (...)), or set one for the user \"%s\".", n->user);
+		buf_adds(out, "A network policy keeps this machine out: add its address (ALTER NETWORK POLICY ... SET ALLOWED_IP_LIST = (...)), or set a policy for the user alone.");
 		break;
 	}
 }

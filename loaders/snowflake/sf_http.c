@@ -18,6 +18,7 @@
 #define TOKEN_SPARE 300
 #define STATEMENT_MAX 3600  /* s on the server: a lock that another load holds is waited for so long */
 #define TRIES 6
+#define SILENT_TRIES 2
 #define PAUSE_FIRST 500	    /* ms, doubled at each try */
 #define PAUSE_MAX 20000	    /* ms: who asks for more gets the load put off */
 #define POLL_FIRST 100	    /* ms */
@@ -150,6 +151,9 @@ static int64_t pause_after(int rc, const struct http_answer *a, const struct err
 	int64_t wanted = rc ? -1 : http_retry_after(a), pause = MIN((int64_t)PAUSE_FIRST << try, (int64_t)PAUSE_MAX);
 	bool again = rc ? e->code == ERR_TRANSIENT || e->code == ERR_TIMEOUT : a->status == 429 || (a->status >= 500 && a->status <= 504);
 
+	/* who says nothing for so long may say it to the next attempt */
+	if (rc && e->code == ERR_TIMEOUT && try >= SILENT_TRIES)
+		return -1;
 	if (!again || try + 1 >= TRIES || wanted > PAUSE_MAX * NSEC_PER_MSEC)
 		return -1;
 	return wanted >= 0 ? MAX(wanted / NSEC_PER_MSEC, (int64_t)PAUSE_FIRST) : pause;

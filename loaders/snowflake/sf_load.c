@@ -22,9 +22,9 @@
 
 void sf_add(struct snow *s, const struct buf *sql)
 {
+	if (s->load.n++)
+		buf_adds(&s->load.sql, ";\n");
 	buf_addstr(&s->load.sql, buf_str(sql));
-	buf_adds(&s->load.sql, ";\n");
-	s->load.n++;
 }
 
 static void lock_table(const struct snow *s, struct buf *sql, const struct job *j)
@@ -117,10 +117,10 @@ static int make_lock(struct snow *s, const struct job *j, struct err *e)
 	buf_addf(&sql, "CREATE TABLE IF NOT EXISTS %s (\"N\" NUMBER(38,0) NOT NULL) COMMENT = ", buf_cstr(&lock));
 	sf_comment(&sql, "stitch: lock of ", note);
 	json_decref(note);
-	buf_addf(&sql, ";\nINSERT INTO %s (\"N\") SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM %s);\nINSERT INTO %s (\"TABLE_NAME\", \"ACTIVE_VERSION\") SELECT ", buf_cstr(&lock),
+	buf_addf(&sql, ";\nINSERT INTO %s (\"N\") SELECT 0 FROM (SELECT 1 AS X) WHERE NOT EXISTS (SELECT 1 FROM %s);\nINSERT INTO %s (\"TABLE_NAME\", \"ACTIVE_VERSION\") SELECT ", buf_cstr(&lock),
 		buf_cstr(&lock), buf_cstr(&table));
 	sf_literal(&sql, str_c(j->table));
-	buf_addf(&sql, ", 0 WHERE NOT EXISTS (SELECT 1 FROM %s", buf_cstr(&table));
+	buf_addf(&sql, ", 0 FROM (SELECT 1 AS X) WHERE NOT EXISTS (SELECT 1 FROM %s", buf_cstr(&table));
 	of_table(&sql, j);
 	buf_addc(&sql, ')');
 	rc = sf_run(s, buf_cstr(&sql), 3, NULL, e);

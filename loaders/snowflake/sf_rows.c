@@ -2,7 +2,7 @@
  * sf_rows.c - a row becomes one line of JSON in the staged file, {"o":ORDINAL,"c0":...}: its columns by number, NULLs left out. What Snowflake would refuse is refused
  * here, record by record, because a statement that fails takes all rows with it: digits of numbers, the size of a key.
  *
- * Numbers that are no int64 travel as text, so that nobody makes a double of them on the way; times as ISO 8601 with Z; objects and arrays as the sender wrote them.
+ * Numbers that are no int64 travel as text, so that nobody makes a double of them on the way; times as ISO 8601 with their zone; objects and arrays as the sender wrote them.
  *
  * The statement that moves the rows is made at the end: MERGE with the newest row of each key, or INSERT for a table without a key.
  */
@@ -74,12 +74,17 @@ static bool survives(struct str number, bool *finite)
 	return false;
 }
 
+static bool is_float(const struct snow *s, const struct column *c, const struct sf_real *real)
+{
+	return real ? real->is_float : strcmp(sf_type(s, c), "FLOAT") == 0;
+}
+
 static int check_number(const struct snow *s, const struct column *c, const struct sf_real *real, struct str number, struct err *e)
 {
 	unsigned precision, scale, whole = real && !real->is_float ? real->precision - real->scale : 38;
 	bool finite;
 
-	if (real ? real->is_float : strcmp(sf_type(s, c), "FLOAT") == 0) {
+	if (is_float(s, c, real)) {
 		if (survives(number, &finite))
 			return 0;
 		if (!finite)
@@ -103,8 +108,7 @@ static int add_cell(struct snow *s, struct jwrite *w, size_t k, const struct cel
 	case CELL_NULL:
 		break;
 	case CELL_INT:
-		/* our own columns, and those that we made, take any; digits beyond a double's are looked at */
-		if ((real && !real->is_float ? real->precision - real->scale < 19 : c->type == COL_NUMBER) || (real && real->is_float)) {
+		if (is_float(s, c, real) || (real && real->precision - real->scale < 19)) {
 			n = (size_t)snprintf(text, sizeof(text), "%" PRId64, cell->i);
 			if (check_number(s, c, real, str_mem(text, n), e))
 				return -1;
@@ -114,14 +118,21 @@ static int add_cell(struct snow *s, struct jwrite *w, size_t k, const struct cel
 	case CELL_NUMBER:
 		if (check_number(s, c, real, cell->s, e))
 			return -1;
-		jwrite_kv_str(w, name, cell->s);
+		/* a NUMBER is given no exponent; it has few enough digits now */
+		buf_truncate(&s->plain, 0);
+		if (is_float(s, c, real) || decimal_plain(cell->s, PLAIN_MAX, &s->plain))
+			jwrite_kv_str(w, name, cell->s);
+		else
+			jwrite_kv_str(w, name, buf_str(&s->plain));
 		break;
 	case CELL_BOOL:
 		jwrite_kv_bool(w, name, cell->i != 0);
 		break;
 	case CELL_TIME:
-		timefmt_iso(cell->i * 1000, 6, text);
-		jwrite_kv_string(w, name, text);
+		n = timefmt_sql(cell->i, text); /* ns would end in 2262 */
+		text[10] = 'T';
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "+00:00");
+		jwrite_kv_str(w, name, str_mem(text, n));
 		break;
 	case CELL_TEXT:
 		jwrite_kv_str(w, name, cell->s.ptr ? cell->s : STR(""));

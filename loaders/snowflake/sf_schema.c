@@ -117,9 +117,9 @@ static int make_ours(struct snow *s, const struct job *j, const char *schema, st
 	}
 	buf_truncate(&sql, 0);
 	for (size_t k = 0; k < ARRAY_LEN(our_tables); k++) {
-		buf_adds(&sql, "CREATE TABLE IF NOT EXISTS ");
+		buf_adds(&sql, k ? ";\nCREATE TABLE IF NOT EXISTS " : "CREATE TABLE IF NOT EXISTS ");
 		sf_table(s, &sql, j->schema, our_tables[k].name);
-		buf_addf(&sql, " (%s);\n", our_tables[k].columns);
+		buf_addf(&sql, " (%s)", our_tables[k].columns);
 	}
 	if (sf_run(s, buf_cstr(&sql), ARRAY_LEN(our_tables), NULL, e) == 0) {
 		rc = 0;
@@ -289,6 +289,15 @@ static int read_comment(struct snow *s, const struct job *j, const char *table, 
 	return rc;
 }
 
+/* A column of the key cannot be dropped, so it cannot be made anew. */
+static void pin_keys(struct table_desc *out)
+{
+	for (size_t k = 0; k < out->n; k++)
+		for (size_t i = 0; i < out->n_keys; i++)
+			if (str_ieq(str_c(out->columns[k].name), str_c(out->keys[i])))
+				out->columns[k].pinned = true;
+}
+
 /* WHERE for the catalogue's views. */
 static void where_table(const struct snow *s, struct buf *sql, const struct job *j, const char *table)
 {
@@ -331,6 +340,7 @@ int sf_describe(void *self, const struct job *j, const char *table, struct table
 		read_columns(s, j, table, a, out);
 		if (!rc)
 			rc = read_comment(s, j, table, sf_cell(a, 0, 2), out, e);
+		pin_keys(out);
 	}
 	if (rc)
 		table_desc_free(out);
@@ -521,7 +531,11 @@ int sf_change(void *self, const struct job *j, const struct layout *lo, const st
 	case STEP_NEST:
 		break; /* not in this dialect */
 	}
-	if (rc) {
+	if (rc && (code_is(s, NOT_THERE) || code_is(s, NO_SCHEMA))) {
+		/* it was there when this process looked: the next try makes it again, or says what is missing */
+		sf_forget_schema(s, j->schema);
+		e->code = ERR_TRANSIENT;
+	} else if (rc) {
 		sf_schema_name(s, j->schema, &schema);
 		fix_of(s, buf_cstr(&schema), e);
 		buf_free(&schema);

@@ -168,6 +168,7 @@ static void sf_close(void *self)
 	buf_free(&s->token);
 	buf_free(&s->stage.line);
 	free(s->columns);
+	buf_free(&s->plain);
 	buf_free(&s->load.sql);
 	buf_free(&s->load.ledger);
 	free(s->url);

@@ -17,7 +17,7 @@
 /* What a load has gathered for its one request. */
 struct sf_load {
 	const struct job *job; /* NULL: none under way */
-	struct buf sql;	       /* statements of the transaction, each ended by ";\n" */
+	struct buf sql;	       /* statements of the transaction, ";\n" between them */
 	unsigned n;	       /* how many */
 	struct buf ledger;     /* SELECT ... UNION ALL SELECT ...: rows for the ledger */
 	json_t *seen;	       /* what begin read: ledger rows of the job's batches, ranges */
@@ -69,6 +69,7 @@ struct snow {
 	const struct layout *lo; /* from rows_begin on, as the next two */
 	const struct table_desc *desc;
 	const struct sf_real **columns; /* of the layout; what each really is, or NULL */
+	struct buf plain; /* a number without exponent */
 	struct sf_load load;
 	struct sf_stage stage;
 };
