@@ -366,8 +366,7 @@ static void forget_load(struct snow *s)
 	buf_free(&s->load.sql);
 	buf_free(&s->load.ledger);
 	s->load = (struct sf_load){.n = 0};
-	s->lo = NULL;
-	s->desc = NULL;
+	sf_rows_free(s);
 }
 
 int sf_commit(void *self, struct err *e)

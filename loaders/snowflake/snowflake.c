@@ -94,6 +94,17 @@ const char *sf_type(const struct snow *s, const struct column *c)
 	return "VARCHAR(16777216)";
 }
 
+/* NAME__xx beside NAME or NAME__yy: no name of a sender's ends so. */
+char *sf_beside(const char *name, const char *suffix)
+{
+	size_t n = strlen(name);
+
+	for (const char *const *r = reserved; *r; r++)
+		if (n > 4 && strncmp(name + n - 4, "__", 2) == 0 && strcasecmp(name + n - 2, *r) == 0)
+			return xasprintf("%.*s__%s", (int)n - 4, name, suffix);
+	return xasprintf("%s__%s", name, suffix);
+}
+
 /* --- settings --- */
 
 static const char *setting(const json_t *settings, const char *name)
@@ -158,16 +169,13 @@ static void sf_close(void *self)
 	json_decref(s->settings);
 	for (size_t k = 0; k < s->n_schemas; k++)
 		free(s->schemas[k].name);
-	for (size_t k = 0; k < s->n_narrow; k++)
-		free(s->narrow[k]);
 	for (size_t k = 0; k < s->n_real; k++)
 		free(s->real[k].name);
 	free(s->schemas);
-	free(s->narrow);
 	free(s->real);
 	buf_free(&s->token);
 	buf_free(&s->stage.line);
-	free(s->columns);
+	sf_rows_free(s);
 	buf_free(&s->plain);
 	buf_free(&s->load.sql);
 	buf_free(&s->load.ledger);

@@ -41,6 +41,13 @@ struct sf_stage {
 
 /* What a column of the table really is: what it takes is checked before the server sees it. */
 struct sf_real { char *name; bool is_float; unsigned precision, scale; };
+/* A column of the layout, and the one beside it that takes the numbers which it cannot hold. */
+struct sf_out {
+	const struct sf_real *real; /* NULL: not known */
+	char *other;		    /* its name; NULL: there is none for this column */
+	const char *other_type;
+	bool other_used;
+};
 struct sf_schema_state { char *name; int64_t swept; }; /* our tables are there; when leftovers were looked for, s */
 
 enum sf_numbers { NUMBERS_DOUBLE, NUMBERS_EXACT, NUMBERS_ROUNDED };
@@ -61,14 +68,12 @@ struct snow {
 	char code[8];	     /* of the last error, "" */
 	struct sf_schema_state *schemas;
 	size_t n_schemas;
-	char **narrow; /* "TABLE.COLUMN": its integers do not all fit the wider type */
-	size_t n_narrow;
 	struct sf_real *real; /* columns of the table that was described last */
 	size_t n_real;
 	uint64_t requests, bytes; /* of the load: SQL requests, bytes put */
 	const struct layout *lo; /* from rows_begin on, as the next two */
 	const struct table_desc *desc;
-	const struct sf_real **columns; /* of the layout; what each really is, or NULL */
+	struct sf_out *out; /* one a column */
 	struct buf plain; /* a number without exponent */
 	struct sf_load load;
 	struct sf_stage stage;
@@ -90,6 +95,7 @@ void sf_schema_name(const struct snow *s, const char *schema, struct buf *out); 
 /* "DATABASE"."SCHEMA"."NAME". name: canonical, or one of ours */
 void sf_table(const struct snow *s, struct buf *sql, const char *schema, const char *name);
 const char *sf_type(const struct snow *s, const struct column *c);
+char *sf_beside(const char *name, const char *suffix) MUST_CHECK; /* the column's name with another suffix */
 
 /* sf_schema.c */
 int sf_prepare(void *self, const struct job *j, struct err *e);
@@ -112,6 +118,7 @@ void sf_stage_sweep(struct snow *s, const char *schema); /* what killed loaders 
 int sf_rows_begin(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, struct err *e);
 int sf_put(void *self, const struct row *row, struct err *e);
 int sf_rows_end(void *self, struct err *e);
+void sf_rows_free(struct snow *s);
 
 /* sf_load.c */
 void sf_add(struct snow *s, const struct buf *sql); /* one more statement */

@@ -16,7 +16,7 @@ q() { sf_q "${1//WHERE at /WHERE \"AT\" }"; } # that word is special to the stan
 tab() { local t=${1//[^a-zA-Z0-9_\$]/}; echo "\"DWH\".\"SHOP\".\"${t^^}\""; }
 ts() { echo "strftime(\"${1^^}\", '%Y-%m-%d %H:%M:%S.%f')"; }
 answers() { grep -E '^(result|error) ' <<<"$out" | tail -n +2 | perl -pe 's/("columns":\[[^\]]*\])/\L$1/'; } # names of columns are in upper case
-# What the stand-in (whole numbers end at 64 bits) and FLOAT do not hold is another number here; what becomes of such a one is tested below.
+# What the stand-in (whole numbers end at 64 bits) does not hold, and numbers that go to a column beside theirs, are other ones here; those are tested below.
 swap=(123456789012345678901234567890.123456789 1234567890.125 98765432109876543210987654321 9000000000000000000)
 swapped() { local s=$1; s=${s//${swap[0]}/${swap[1]}}; printf '%s\n' "${s//${swap[2]}/${swap[3]}}"; }
 eval "contract_$(declare -f drive)"; eval "contract_$(declare -f is)"
@@ -67,7 +67,7 @@ is "mixed types have a column each, the first keeps the name" '1|5|||
 digits='table digits id
 batch d1
 entry 1
-rec 1 {"id":1,"x":123456789012345678901.123456789}
+rec 1 {"id":1,"x":123456789012345678901.123456}
 rec 2 {"id":2,"x":0.1}
 rec 3 {"id":3,"x":1e400}
 rec 4 {"id":4,"x":9007199254740993}
@@ -75,9 +75,27 @@ rec 5 {"id":5,"x":1.0000000}
 end
 load d1'
 contract_drive <<<"$digits"
-is "double: a number that FLOAT would change is rejected, not changed" '[[2,3,false]]' "$(counts)"
-is "by field and value" 'X|123456789012345678901.123456789 X|1e400 X|9007199254740993' "$(sed -n 's/^reject //p' <<<"$out" | jq -r '.field + "|" + .value' | paste -sd' ')"
-like "with the reason and the way out" 'more digits than FLOAT keeps \(see the setting numbers\) for X on \[123456789012345678901.123456789\]' "$(reasons)"
+is "double: a number that FLOAT would change is kept beside it, or rejected" '[[4,1,false]]' "$(counts)"
+is "columns" 'ID NUMBER(38,0)|X FLOAT|X__DE NUMBER(38,6)' "$(types digits)"
+is "values" '1||123456789012345678901.123456
+2|0.1|
+4||9007199254740993.000000
+5|1|' "$(q 'SELECT id, x, x__de FROM "DWH"."SHOP"."DIGITS" ORDER BY id')"
+is "by field and value" 'X|1e400' "$(sed -n 's/^reject //p' <<<"$out" | jq -r '.field + "|" + .value' | paste -sd' ')"
+is "with the reason" 'decimal out of range for X on [1e400]' "$(reasons)"
+contract_drive <<'END'
+table digits id
+batch d2
+entry 2
+rec 9 {"id":1,"x":3.5}
+rec 9 {"id":2,"x":0.12345678901234567890}
+rec 9 {"id":6,"x":12345678901234567890.5}
+end
+load d2
+END
+is "a record replaces both" '1|3.5|
+6||12345678901234567890.500000' "$(q 'SELECT id, x, x__de FROM "DWH"."SHOP"."DIGITS" WHERE id IN (1, 6) ORDER BY id')"
+is "what fits neither is rejected" '[[2,1,false]]' "$(counts)"
 with '{"numbers":"rounded"}'
 contract_drive <<<"${digits/table digits/table rounded}"
 is "rounded: it is changed" '[[4,1,false]]' "$(counts)"
@@ -95,12 +113,13 @@ rec 5 {"id":5,"x":9007199254740993}
 end
 load x1
 END
-is "exact: 32 digits and six decimals" '[[3,2,false]]' "$(counts)"
-like "what is beyond is rejected" 'decimal out of range for X on \[0.1234567\]' "$(reasons)"
-is "column" 'ID NUMBER(38,0)|X NUMBER(38,6)' "$(types exact)"
-is "values" '1|12345678901234567890123456789012.123456
-3|1500.000000
-5|9007199254740993.000000' "$(q 'SELECT id, x FROM "DWH"."SHOP"."EXACT" ORDER BY id')"
+is "exact: 32 digits and six decimals" '[[4,1,false]]' "$(counts)"
+is "what is beyond is rejected, unless a FLOAT keeps it" 'decimal out of range for X on [123456789012345678901234567890123.1]' "$(reasons)"
+is "columns" 'ID NUMBER(38,0)|X NUMBER(38,6)|X__FL FLOAT' "$(types exact)"
+is "values" '1|12345678901234567890123456789012.123456|
+2||0.1234567
+3|1500.000000|
+5|9007199254740993.000000|' "$(q 'SELECT id, x, x__fl FROM "DWH"."SHOP"."EXACT" ORDER BY id')"
 with '{"numbers":"some"}'
 drive <<<check
 like "a setting that is none" 'double, exact or rounded' "$out"
@@ -132,8 +151,8 @@ load g1
 $two
 load g2
 END
-is "an integer column becomes FLOAT where no value is lost; where one would be, the fractions go beside it" '1|5|9007199254740993|
-2|2.5||0.5' "$(q 'SELECT id, x, y, y__fl FROM "DWH"."SHOP"."GROWN" ORDER BY id')"
+is "an integer column becomes FLOAT; integers that no FLOAT holds go beside it" '1|5||9007199254740993.000000
+2|2.5|0.5|' "$(q 'SELECT id, x, y, y__de FROM "DWH"."SHOP"."GROWN" ORDER BY id')"
 drive <<END
 $one
 $two
@@ -143,7 +162,7 @@ rec 3 {"id":1,"x":7,"y":1.5}
 end
 load g3
 END
-is "and so it stays" '1|7||1.5' "$(q 'SELECT id, x, y, y__fl FROM "DWH"."SHOP"."GROWN" WHERE id = 1')"
+is "as they would had they come later" '1|7|1.5|' "$(q 'SELECT id, x, y, y__de FROM "DWH"."SHOP"."GROWN" WHERE id = 1')"
 q 'ALTER TABLE "DWH"."SHOP"."GROWN" RENAME COLUMN "X" TO "X__STITCH_WIDE"' >/dev/null # as a loader that was killed leaves it
 drive <<END
 $one
@@ -239,9 +258,10 @@ end
 load p1
 END
 is "a column of yours becomes NULL in rows that are replaced; a comment of yours does no harm" '1|2.5|
+2||mine
 3|1500|mine
 5|9007199254740993|mine' "$(q 'SELECT id, x, note FROM "DWH"."SHOP"."EXACT" ORDER BY id' | sed 's/\.000000//; s/2\.500000/2.5/')"
-is "the table is left as it was made" 'ID NUMBER(38,0)|X NUMBER(38,6)|NOTE TEXT' "$(types exact)"
+is "the table is left as it was made" 'ID NUMBER(38,0)|X NUMBER(38,6)|X__FL FLOAT|NOTE TEXT' "$(types exact)"
 q 'DROP SCHEMA "DWH"."SOMESHOP" CASCADE' >/dev/null
 drive <<'END'
 schema Some-Shop
