@@ -151,20 +151,20 @@ static int put_number(struct out_column *o, const struct cell *c, struct buf *li
 	return refuse(e, "decimal out of range", o, v);
 }
 
-static int put_json(struct out_column *o, struct str value, struct buf *line, struct err *e)
+static int put_json(struct out_column *o, const unsigned char *told, struct str value, struct buf *line, struct err *e)
 {
 	struct buf why = BUF_INIT;
 	int rc;
 
 	put_name(line, o->c->name);
-	rc = record_value(&bq_dialect, o->field, o->array, o->c, value, line, &why);
+	rc = record_value(&bq_dialect, o->field, o->array, o->c, told, value, line, &why);
 	if (rc)
 		err_set(e, ERR_DATA, "%s", buf_cstr(&why));
 	buf_free(&why);
 	return rc;
 }
 
-static int put_cell(struct out_column *o, const struct cell *c, struct buf *line, struct err *e)
+static int put_cell(struct out_column *o, const unsigned char *told, const struct cell *c, struct buf *line, struct err *e)
 {
 	struct jwrite w;
 
@@ -198,7 +198,7 @@ static int put_cell(struct out_column *o, const struct cell *c, struct buf *line
 	case CELL_JSON:
 		break;
 	}
-	return put_json(o, c->s, line, e);
+	return put_json(o, told, c->s, line, e);
 }
 
 /* --- lines that BigQuery refused --- */
@@ -242,7 +242,7 @@ int bq_put(void *self, const struct row *row, struct err *e)
 	buf_truncate(&tx->line, 0);
 	buf_addc(&tx->line, '{');
 	for (size_t k = 0; k < tx->lo->n; k++)
-		if (put_cell(&tx->out[k], &row->cells[k], &tx->line, e)) {
+		if (put_cell(&tx->out[k], row->told, &row->cells[k], &tx->line, e)) {
 			loader_blame(b->l, tx->out[k].c->name);
 			return -1;
 		}

@@ -57,7 +57,7 @@ static const char *type_of(const struct column *c)
 		return "INTEGER";
 	case COL_NUMBER:
 		/* a key is compared, which doubles are not made for */
-		return c->key || !(c->seen & (1u << SEEN_NUMBER)) ? "NUMERIC" : "FLOAT";
+		return c->key || c->decimal ? "NUMERIC" : "FLOAT";
 	case COL_BOOLEAN:
 		return "BOOLEAN";
 	case COL_TIME:

@@ -296,6 +296,7 @@ static void add_columns(struct maker *m, struct layout_field *f, const char *nam
 		done |= 1u << g;
 		set_column(f, m->d, g, lo->n - 1);
 		c->seen = seen;
+		c->decimal = record_is_decimal(f);
 		c->suffixed = suffixed;
 		if (m->d->rename_first && first && !f->key)
 			c->other = xstrdup(suffixed ? name : with);

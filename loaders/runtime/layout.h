@@ -56,6 +56,7 @@ struct column {
 	bool suffixed; /* `name` is the one with the suffix */
 	enum col_type type;
 	unsigned seen; /* 1 << enum seen_type of each type whose values come here; 0 in columns of ours */
+	bool decimal;  /* of COL_NUMBER: the first that was no integer was beyond 64 bits; for kinds that must choose between decimals and doubles */
 	bool key;      /* part of the primary key: never NULL */
 	bool sdc;      /* one of ours */
 	/* NEST_RECORD only: */
@@ -63,6 +64,9 @@ struct column {
 	size_t n_sub;
 	bool repeated;
 };
+
+/* What a frame's head says of a field's strings, where there are columns for texts and for times; 0: nothing. */
+enum { TOLD_TEXT = 1, TOLD_TIME = 2 };
 
 #define NO_COLUMN SIZE_MAX
 #define NO_TABLE SIZE_MAX

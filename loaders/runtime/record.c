@@ -66,23 +66,12 @@ int record_decimal(struct str number, struct buf *out)
 	return 0;
 }
 
-static bool decimal_first(const struct job_field *seen)
-{
-	for (unsigned k = 0; seen && k < seen->n; k++)
-		if (seen->types[k] == SEEN_BIGNUM || seen->types[k] == SEEN_NUMBER)
-			return seen->types[k] == SEEN_BIGNUM;
-	return false;
-}
-
 bool record_is_decimal(const struct layout_field *f)
 {
-	return decimal_first(f->seen);
-}
-
-/* Of a nested column, which has in `seen` what it is. */
-static bool is_decimal(const struct column *c)
-{
-	return c->type == COL_NUMBER && !(c->seen & BIT(SEEN_NUMBER));
+	for (unsigned k = 0; f->seen && k < f->seen->n; k++)
+		if (f->seen->types[k] == SEEN_BIGNUM || f->seen->types[k] == SEEN_NUMBER)
+			return f->seen->types[k] == SEEN_BIGNUM;
+	return false;
 }
 
 /* --- the tree of columns --- */
@@ -155,7 +144,8 @@ static void forget_places(struct layout_field *f)
 static bool fill(const struct making *m, struct layout_field *f, enum seen_type t, struct column *c, unsigned depth)
 {
 	c->type = type_of(f, t);
-	c->seen = BIT(c->type == COL_NUMBER && decimal_first(f->seen) ? SEEN_BIGNUM : t);
+	c->seen = BIT(t);
+	c->decimal = record_is_decimal(f);
 	if (c->type == COL_JSON && !(t == SEEN_ARRAY ? array_columns(m, f, c, depth) : object_columns(m, f, c, depth)))
 		return false;
 	(*m->room)--;
@@ -166,7 +156,7 @@ static const char *suffix_of(const struct dialect *d, const struct column *c)
 {
 	if (c->repeated && d->suffix_array)
 		return d->suffix_array;
-	return is_decimal(c) ? "nu" : d->suffix[c->type];
+	return c->type == COL_NUMBER && c->decimal ? "nu" : d->suffix[c->type];
 }
 
 static void name_it(const struct dialect *d, struct column *c, const char *name, bool first)
@@ -376,6 +366,7 @@ int record_fit(const struct dialect *d, struct column *c, const struct desc_colu
 struct put { size_t at, from, to; }; /* a member of the object that is open, and where in out it stands */
 struct conv {
 	const struct dialect *d;
+	const unsigned char *told;
 	struct jscan s;
 	struct buf *out, *why;
 	struct buf text;
@@ -476,7 +467,7 @@ static int put_number(struct conv *c, const struct layout_field *f, const struct
 	}
 	if (num && num->type == COL_NUMBER) {
 		put_name(c, num);
-		if ((is_decimal(num) ? record_decimal(tok, c->out) : record_double(tok, c->out)) == 0)
+		if ((num->decimal ? record_decimal(tok, c->out) : record_double(tok, c->out)) == 0)
 			return 0;
 		buf_truncate(c->out, before);
 	}
@@ -484,24 +475,31 @@ static int put_number(struct conv *c, const struct layout_field *f, const struct
 		return put_other(c, f, sub, element, "number", tok);
 	if (!element && f->column[COL_STRING] != NO_COLUMN)
 		return put_other(c, f, sub, element, "number", tok);
-	return refuse(c, num ? is_decimal(num) ? "decimal out of range" : "number with more digits than a double has" :
+	return refuse(c, num ? num->decimal ? "decimal out of range" : "number with more digits than a double has" :
 			     decimal_is_integer(tok) ? "integer out of range" : "fraction not possible", f, tok);
 }
 
+static bool in_time(const struct dialect *d, int64_t us)
+{
+	return (!d->time_min && !d->time_max) || (us >= d->time_min && us <= d->time_max);
+}
+
+/* As at the top (rows.c): a string is a time only if its own head does not say that it is none. */
 static int put_string(struct conv *c, const struct layout_field *f, const struct column *sub)
 {
 	const struct column *time = column_at(sub, f->column[COL_TIME]), *text = column_at(sub, f->column[COL_STRING]);
+	unsigned char told = c->told ? c->told[f->id] : 0;
 	struct str tok = c->s.tok, s = text_of(c, tok, c->s.tok_escaped);
 	char buf[TIMEFMT_MAX];
 	int64_t us;
 
-	if (time && timefmt_parse(s, &us) == 0 && (c->d->time_min == c->d->time_max || (us >= c->d->time_min && us <= c->d->time_max))) {
+	if (time && told != TOLD_TEXT && timefmt_parse(s, &us) == 0 && in_time(c->d, us)) {
 		put_name(c, time);
 		buf_addf(c->out, "\"%.*s\"", (int)timefmt_sql(us, buf), buf);
 		return 0;
 	}
-	if (!text)
-		return refuse(c, time ? "invalid timestamp" : "string not possible", f, s);
+	if (!text || (time && told == TOLD_TIME))
+		return refuse(c, time && told != TOLD_TEXT ? "invalid timestamp" : "string not possible", f, s);
 	if (!c->d->nul_ok && c->s.tok_escaped && memchr(s.ptr, 0, s.len))
 		return refuse(c, "character U+0000 not possible", f, STR("\\u0000"));
 	put_name(c, text);
@@ -677,9 +675,10 @@ static int put_array(struct conv *c, const struct layout_field *f, const struct 
 	return rc;
 }
 
-int record_value(const struct dialect *d, const struct layout_field *f, bool array, const struct column *col, struct str value, struct buf *out, struct buf *why)
+int record_value(const struct dialect *d, const struct layout_field *f, bool array, const struct column *col, const unsigned char *told, struct str value, struct buf *out,
+	struct buf *why)
 {
-	struct conv c = {.d = d, .out = out, .why = why};
+	struct conv c = {.d = d, .told = told, .out = out, .why = why};
 	size_t before = out->len;
 	int rc;
 

@@ -22,12 +22,13 @@ void record_columns_free(struct column *c); /* what c->sub holds */
  */
 int record_fit(const struct dialect *d, struct column *c, const struct desc_column *dc, bool *lacks) MUST_CHECK;
 
-/* Is a COL_NUMBER column of this field one of decimals (the first that was no integer was beyond 64 bits), or of doubles? */
+/* column.decimal of this field's numbers. */
 bool record_is_decimal(const struct layout_field *f);
 
-/* The sender's value of f, an object or (with array) an array, as JSON in the destination's form and with its names, appended to out. 0, or -1 with the reason in
- * why, and out as it was. */
-int record_value(const struct dialect *d, const struct layout_field *f, bool array, const struct column *c, struct str value, struct buf *out, struct buf *why) MUST_CHECK;
+/* The sender's value of f, an object or (with array) an array, as JSON in the destination's form and with its names, appended to out. told: of the row, or NULL.
+ * 0, or -1 with the reason in why, and out as it was. */
+int record_value(const struct dialect *d, const struct layout_field *f, bool array, const struct column *c, const unsigned char *told, struct str value, struct buf *out,
+	struct buf *why) MUST_CHECK;
 /* Appended: a JSON number as the double it is, if that double prints back to it; or as text of a decimal, if that has not more than 29 digits before the point and
  * 9 after it. Else -1. */
 int record_double(struct str number, struct buf *out) MUST_CHECK;

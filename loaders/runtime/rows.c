@@ -40,8 +40,6 @@ struct rows {
 	char row_id[UUID_LEN + 1];
 };
 
-enum { TOLD_TEXT = 1, TOLD_TIME = 2 };
-
 static void find_both(struct rows *r, struct layout_field *f)
 {
 	if (f->seen && f->column[COL_TIME] != NO_COLUMN && f->column[COL_STRING] != NO_COLUMN && map_put(&r->both, str_c(f->seen->name), f))
@@ -691,6 +689,7 @@ enum rows_made rows_make(struct rows *r, const struct frame_record *rec, const s
 	}
 	out->version = at->batch->table_version;
 	out->table = 0;
+	out->told = r->told;
 	out->cells = r->cells[0];
 	out->data = rec->data;
 	clear_row(r, 0);

@@ -24,6 +24,7 @@ struct cell {
 struct row {
 	size_t table;		  /* index into the layouts; 0: the record itself, else a child row of the record whose row came last */
 	const struct cell *cells; /* as many as that layout has columns */
+	const unsigned char *told; /* of fields by their ids: TOLD_TEXT, TOLD_TIME; for record_value() */
 	uint64_t ordinal;	  /* number of the record in this run of the load, from 0, the same for its child rows; see loader_refuse() */
 	int64_t version, sequence;
 	struct str data;	  /* the record itself (table 0 only): its JSON object as it was sent */

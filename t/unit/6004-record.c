@@ -34,6 +34,7 @@ static struct job_field fields[] = {
 	{TEXT("o" M "empty" M), {SEEN_INTEGER}, 0},
 	{TEXT("o" M "empty" E), {SEEN_INTEGER}, 0},
 	{TEXT("o" M "old"), {SEEN_OBJECT}, 1},
+	{TEXT("o" M "d"), {SEEN_STRING, SEEN_TIMESTAMP}, 2},
 	{TEXT("o" M "x__st"), {SEEN_STRING}, 1},
 	{TEXT("o" M "a name longer than twenty"), {SEEN_STRING}, 1},
 	{TEXT("o" E), {SEEN_OBJECT, SEEN_STRING}, 2},
@@ -79,7 +80,7 @@ static void show(struct buf *b, const struct column *c)
 		buf_addf(b, "%s ", c->name);
 	if (c->type != COL_JSON) {
 		buf_adds(b, types[c->type]);
-		if (c->type == COL_NUMBER && !(c->seen & (1u << SEEN_NUMBER)))
+		if (c->type == COL_NUMBER && c->decimal)
 			buf_adds(b, " exact");
 		return;
 	}
@@ -102,11 +103,13 @@ static void tree_is(const char *name, bool array, const char *wanted)
 	buf_free(&b);
 }
 
+static unsigned char *told;
+
 static void value_is(const char *name, const char *value, const char *wanted)
 {
 	struct buf out = BUF_INIT, why = BUF_INIT;
 	bool array = value[0] == '[';
-	int rc = record_value(&d, field(name), array, column_of(name, array), str_c(value), &out, &why);
+	int rc = record_value(&d, field(name), array, column_of(name, array), told, str_c(value), &out, &why);
 
 	is_str(wanted, rc ? buf_cstr(&why) : buf_cstr(&out), "%s: %.70s", name, value);
 	if (rc && out.len)
@@ -117,7 +120,7 @@ static void value_is(const char *name, const char *value, const char *wanted)
 
 static void trees(void)
 {
-	tree_is("o", false, "o {city str, city__it int, n int, n__fl num, f num, big num exact, at time, b_c bool, b_c__re {x int}, old str}");
+	tree_is("o", false, "o {city str, city__it int, n int, n__fl num, f num, big num exact, at time, b_c bool, b_c__re {x int}, old str, d str, d__ti time}");
 	tree_is("o", true, "o__ar [{k str}]");
 	tree_is("i", true, "i [num]");
 	tree_is("s", true, "s [str]");
@@ -143,6 +146,23 @@ static void values(void)
 	value_is("m", "[[{\"v\":true}],[]]", "[{\"value\":[{\"v\":true}]},{\"value\":[]}]");
 	value_is("none", "{}", "");
 	value_is("z", "[{},{\"x\":null}]", "");
+}
+
+/* A string is what its own head says. */
+static void times(void)
+{
+	const struct layout_field *d_field = map_get(&field("o")->by_name, STR("d"));
+
+	value_is("o", "{\"d\":\"2024-01-01\"}", "{\"d__ti\":\"2024-01-01 00:00:00.000000\"}");
+	told = xcalloc(los.n_fields, 1);
+	told[d_field->id] = TOLD_TEXT;
+	value_is("o", "{\"d\":\"2024-01-01\"}", "{\"d\":\"2024-01-01\"}");
+	told[d_field->id] = TOLD_TIME;
+	value_is("o", "{\"d\":\"soon\"}", "invalid timestamp for o__d on [soon]");
+	told[d_field->id] = TOLD_TEXT | TOLD_TIME;
+	value_is("o", "{\"d\":\"soon\"}", "{\"d\":\"soon\"}");
+	free(told);
+	told = NULL;
 }
 
 static void refusals(void)
@@ -180,7 +200,7 @@ static void fits(void)
 
 	is_int(0, record_fit(&d, column_of("o", false), &o, &lacks), "an object of which something is there");
 	ok(lacks, "and something is not");
-	tree_is("o", false, "o {CITY str, city__it int, n__it int, n__fl num, f num, big num exact, at time, b_c bool, b_c__re {x int}, old str}");
+	tree_is("o", false, "o {CITY str, city__it int, n__it int, n__fl num, f num, big num exact, at time, b_c bool, b_c__re {x int}, old str, d str, d__ti time}");
 	is_int(-1, record_fit(&d, column_of("i", true), &i, &lacks), "an array of integers, where numbers come");
 	element.accepts = COL_BIT(COL_NUMBER);
 	lacks = false;
@@ -224,6 +244,7 @@ int main(void)
 		bail("%s", e.text);
 	trees();
 	values();
+	times();
 	refusals();
 	fits();
 	numbers();
