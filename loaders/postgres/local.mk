@@ -11,6 +11,7 @@ libpostgres_a_SOURCES = \
 stitch_load_postgres_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
 stitch_load_postgres_SOURCES = \
 	loaders/postgres/pg_check.c \
+	loaders/postgres/pg_child.c \
 	loaders/postgres/pg_load.c \
 	loaders/postgres/pg_rows.c \
 	loaders/postgres/pg_schema.c \

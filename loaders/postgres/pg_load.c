@@ -148,16 +148,21 @@ int pg_ledger_put(void *self, const struct job *j, const struct job_batch *b, co
 int pg_activate(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, int64_t version, struct err *e)
 {
 	struct postgres *p = self;
-	char *table = pg_table_name(p, j->table), *rows = our_table(j, table), *ours = our_table(j, "_stitch_table"), number[24], *sql = NULL;
+	char *table = pg_table_name(p, j->table), *ours = our_table(j, "_stitch_table"), number[24], *sql = NULL;
 	const char *params[] = {number, table};
 	PGresult *r = NULL;
 	int rc = -1;
 
-	(void)los;
 	p->phase = "activating a table version";
 	snprintf(number, sizeof(number), "%" PRId64, version);
-	if (descs[0].exists && pg_execf(&p->pg, e, "DELETE FROM %s WHERE coalesce(_sdc_table_version, 0) < %s", rows, number))
-		goto out;
+	for (size_t k = 0; k < los->n; k++) {
+		char *rows = our_table(j, los->t[k].table);
+		int failed = descs[k].exists && pg_execf(&p->pg, e, "DELETE FROM %s WHERE coalesce(_sdc_table_version, 0) < %s", rows, number);
+
+		free(rows);
+		if (failed)
+			goto out;
+	}
 	sql = xasprintf("UPDATE %s SET active_version = $1 WHERE table_name = $2", ours);
 	r = pg_query(&p->pg, sql, 2, params, e);
 	rc = r ? 0 : -1;
@@ -165,7 +170,6 @@ out:
 	PQclear(r);
 	free(sql);
 	free(ours);
-	free(rows);
 	free(table);
 	return rc;
 }

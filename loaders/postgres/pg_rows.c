@@ -13,8 +13,8 @@
 #include "loaders/sql/sql_text.h"
 #include "xalloc.h"
 
-#define STAGE "pg_temp._stitch_stage"
-#define ORDINAL "_stitch_ordinal"
+#define STAGE PG_STAGE
+#define ORDINAL PG_ORDINAL
 #define PROBE_MAX 200
 #define KEY_TWICE "21000" /* ON CONFLICT met a row of its own: keys that differ in their bytes and not for the server */
 
@@ -23,6 +23,7 @@ void pg_rows_free(struct pg_load *l)
 	free(l->table);
 	free(l->skips);
 	key_set_free(&l->keys);
+	pg_children_free(l);
 	buf_free(&l->rows);
 	buf_free(&l->names);
 	buf_free(&l->missing);
@@ -105,6 +106,8 @@ int pg_rows_begin(void *self, const struct job *j, const struct layouts *los, co
 	pg_rows_free(l);
 	l->lo = lo;
 	l->table = pg_quoted(*j->schema ? j->schema : "public", lo->table);
+	pg_children_begin(l, j, los, descs);
+	l->winners = lo->n_keys && (los->n > 1);
 	l->staged = lo->n_keys > 0 || p->careful || !same_types(p, lo, desc);
 	column_lists(l, desc);
 	if (l->staged && make_stage(p, e))
@@ -119,9 +122,8 @@ int pg_rows_begin(void *self, const struct job *j, const struct layouts *los, co
 	return 0;
 }
 
-static int put_cell(struct postgres *p, const struct column *c, const struct cell *cell, const char **reason)
+int pg_put_cell(const struct postgres *p, struct buf *b, const struct column *c, const struct cell *cell, const char **reason)
 {
-	struct buf *b = &p->load.rows;
 	char text[24];
 
 	switch (cell->kind) {
@@ -245,6 +247,8 @@ int pg_put(void *self, const struct row *row, struct err *e)
 	size_t start = l->rows.len;
 	uint64_t hash = 0;
 
+	if (row->table)
+		return pg_child_put(p, row, e);
 	pg_copy_row(&l->rows, (unsigned)lo->n + (l->staged ? 1 : 0));
 	if (l->staged)
 		pg_copy_int8(&l->rows, (int64_t)row->ordinal);
@@ -252,7 +256,7 @@ int pg_put(void *self, const struct row *row, struct err *e)
 		const struct column *c = &lo->columns[k];
 		size_t at = l->rows.len;
 
-		if (put_cell(p, c, &row->cells[k], &reason))
+		if (pg_put_cell(p, &l->rows, c, &row->cells[k], &reason))
 			return refuse(p, start, c, reason, e);
 		if (c->key)
 			hash = hash_field(hash, &l->rows, at, c->type);
@@ -276,17 +280,21 @@ static void merge_text(const struct pg_load *l, const char *range, struct buf *s
 {
 	const struct layout *lo = l->lo;
 
-	buf_addf(sql, "INSERT INTO %s AS t (%s) SELECT %s FROM " STAGE " s WHERE true%s", l->table, buf_cstr(&l->names), buf_cstr(&l->names), range);
-	if (!lo->n_keys)
-		return;
 	if (l->keys.repeated) {
 		/* only keys and ordinals are sorted, not whole rows */
-		buf_adds(sql, " AND " ORDINAL " IN (SELECT DISTINCT ON (");
+		buf_addf(sql, "WITH newest AS (SELECT DISTINCT ON (");
 		key_list(l, "", sql);
-		buf_adds(sql, ") " ORDINAL " FROM " STAGE " ORDER BY ");
+		buf_addf(sql, ") " ORDINAL " FROM " STAGE " WHERE true%s ORDER BY ", range);
 		key_list(l, "", sql);
 		buf_adds(sql, ", _sdc_table_version DESC, _sdc_sequence DESC, " ORDINAL ")");
 	}
+	if (l->winners)
+		buf_addf(sql, "%s merged AS (", l->keys.repeated ? "," : "WITH");
+	buf_addf(sql, " INSERT INTO %s AS t (%s) SELECT %s FROM " STAGE " s WHERE true%s", l->table, buf_cstr(&l->names), buf_cstr(&l->names), range);
+	if (!lo->n_keys)
+		return;
+	if (l->keys.repeated)
+		buf_adds(sql, " AND " ORDINAL " IN (SELECT " ORDINAL " FROM newest)");
 	buf_adds(sql, " ON CONFLICT (");
 	key_list(l, "", sql);
 	buf_adds(sql, ") DO UPDATE SET ");
@@ -301,6 +309,16 @@ static void merge_text(const struct pg_load *l, const char *range, struct buf *s
 	/* a row that a person added has neither: any record is newer */
 	buf_addf(sql, "%s WHERE (coalesce(t._sdc_table_version, %s), coalesce(t._sdc_sequence, %s)) < (excluded._sdc_table_version, excluded._sdc_sequence)",
 		buf_cstr(&l->missing), "'-9223372036854775808'", "'-9223372036854775808'");
+	if (!l->winners)
+		return;
+	/* a row that this statement made has no older version */
+	buf_adds(sql, " RETURNING ");
+	key_list(l, "t.", sql);
+	buf_adds(sql, ", t.xmax = 0 AS made) INSERT INTO pg_temp._stitch_won SELECT s." ORDINAL ", m.made FROM " STAGE " s JOIN merged m USING (");
+	key_list(l, "", sql);
+	buf_addf(sql, ") WHERE true%s", range);
+	if (l->keys.repeated)
+		buf_adds(sql, " AND " ORDINAL " IN (SELECT " ORDINAL " FROM newest)");
 }
 
 static int merge(struct postgres *p, const char *range, struct err *e)
@@ -308,10 +326,15 @@ static int merge(struct postgres *p, const char *range, struct err *e)
 	struct buf sql = BUF_INIT;
 	int rc;
 
-	merge_text(&p->load, range, &sql);
-	rc = pg_exec(&p->pg, buf_cstr(&sql), e);
-	buf_free(&sql);
-	return rc;
+	/* an append-only table's rows went straight there */
+	if (p->load.staged) {
+		merge_text(&p->load, range, &sql);
+		rc = pg_exec(&p->pg, buf_cstr(&sql), e);
+		buf_free(&sql);
+		if (rc)
+			return rc;
+	}
+	return pg_children_merge(p, range, e);
 }
 
 /* Does the server take the rows first..end-1? 1 yes, 0 no (p->pg.message has the reason), -1 for any other trouble. Nothing is kept. */
@@ -429,9 +452,20 @@ out:
 	return rc;
 }
 
-int pg_rows_end(void *self, struct err *e)
+/* The server refuses something, and the records were not given to it one by one yet: once more, in a way that shows which. */
+static int merge_failed(struct postgres *p, struct err *e)
 {
-	struct postgres *p = self;
+	if (e->code != ERR_DATA)
+		return -1;
+	if (p->load.staged)
+		return find_refused(p, e);
+	p->careful = true;
+	loader_again(p->loader);
+	return -1;
+}
+
+static int end_copy(struct postgres *p, struct err *e)
+{
 	struct pg_load *l = &p->load;
 
 	pg_copy_trailer(&l->rows);
@@ -441,10 +475,21 @@ int pg_rows_end(void *self, struct err *e)
 	if (pg_copy_finish(&p->pg, NULL, e))
 		return copy_failed(p, e);
 	buf_free(&l->rows);
-	if (!l->staged || !l->lines)
+	return 0;
+}
+
+int pg_rows_end(void *self, struct err *e)
+{
+	struct postgres *p = self;
+	struct pg_load *l = &p->load;
+
+	if (end_copy(p, e))
+		return -1;
+	if (!l->lines || (!l->staged && !l->n_children))
 		return 0;
 	p->phase = "merging";
-	if (pg_exec(&p->pg, l->keys.repeated ? "SAVEPOINT stitch_merge; SET LOCAL work_mem = '64MB'" : "SAVEPOINT stitch_merge", e))
+	if (pg_children_stage(p, e) || (l->winners && pg_exec(&p->pg, "CREATE TEMP TABLE _stitch_won (" ORDINAL " bigint, made boolean) ON COMMIT DROP", e)) ||
+		pg_exec(&p->pg, l->keys.repeated ? "SAVEPOINT stitch_merge; SET LOCAL work_mem = '64MB'" : "SAVEPOINT stitch_merge", e))
 		return -1;
 	if (merge(p, "", e) == 0)
 		return 0;
@@ -455,5 +500,23 @@ int pg_rows_end(void *self, struct err *e)
 		if (merge(p, "", e) == 0)
 			return 0;
 	}
-	return e->code == ERR_DATA ? find_refused(p, e) : -1;
+	return merge_failed(p, e);
+}
+
+int pg_tally(void *self, uint64_t *inserted, uint64_t *updated, uint64_t *skipped, struct err *e)
+{
+	struct postgres *p = self;
+	PGresult *r;
+	int rc = 0;
+
+	*inserted = p->load.lines;
+	*updated = *skipped = 0;
+	if (!p->load.winners || !p->load.lines)
+		return 0;
+	r = pg_query(&p->pg, "SELECT count(*) FILTER (WHERE made), count(*) FILTER (WHERE NOT made) FROM pg_temp._stitch_won", 0, NULL, e);
+	if (!r || str_to_u64(str_c(PQgetvalue(r, 0, 0)), inserted) || str_to_u64(str_c(PQgetvalue(r, 0, 1)), updated))
+		rc = -1;
+	PQclear(r);
+	*skipped = p->load.lines - *inserted - *updated;
+	return rc;
 }

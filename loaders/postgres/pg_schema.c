@@ -15,6 +15,7 @@
 #define TABLE_GONE "42P01"
 #define NAME_IS_THERE "42P07"
 #define COLUMN_IS_THERE "42701"
+#define COLUMN_IS_GONE "42703"
 #define UNIQUE "23505" /* two at once making the same thing meet in a catalogue's index */
 #define SCHEMA_IS_THERE "42P06"
 
@@ -208,7 +209,7 @@ static unsigned accepts(const struct postgres *p, const char *type)
 	return 0;
 }
 
-static int describe_columns(struct postgres *p, const char *oid, struct table_desc *out, struct err *e)
+static int describe_columns(struct postgres *p, const char *oid, bool root, struct table_desc *out, struct err *e)
 {
 	const char *params[] = {oid};
 	PGresult *r = pg_query(&p->pg,
@@ -222,14 +223,14 @@ static int describe_columns(struct postgres *p, const char *oid, struct table_de
 		return -1;
 	out->n = (size_t)PQntuples(r);
 	out->columns = xcalloc(out->n + 1, sizeof(*out->columns));
-	p->narrow = false;
 	for (size_t k = 0; k < out->n; k++) {
 		struct desc_column *c = &out->columns[k];
 		const char *type = PQgetvalue(r, (int)k, 1);
 
 		c->name = xstrdup(PQgetvalue(r, (int)k, 0));
 		c->accepts = accepts(p, type);
-		p->narrow |= strcmp(type, "integer") == 0 || strcmp(type, "smallint") == 0;
+		if (root)
+			p->narrow |= strcmp(type, "integer") == 0 || strcmp(type, "smallint") == 0;
 		c->fixed = *PQgetvalue(r, (int)k, 2) == 't';
 		c->pinned = *PQgetvalue(r, (int)k, 3) == 't';
 	}
@@ -282,9 +283,14 @@ int pg_describe(void *self, const struct job *j, const char *table, struct table
 	char *oid = NULL;
 	const char *schema, *params[2];
 	PGresult *r = NULL;
+	char *root = pg_table_name(p, j->table);
+	bool is_root = strcmp(table, root) == 0;
 	int rc = -1;
 
+	free(root);
 	*out = (struct table_desc){.exists = false};
+	if (is_root)
+		p->narrow = false;
 	p->phase = "reading the catalogue";
 	if (pg_schema_name(j->schema, &schema, e))
 		goto out;
@@ -304,7 +310,7 @@ int pg_describe(void *self, const struct job *j, const char *table, struct table
 	}
 	oid = xstrdup(PQgetvalue(r, 0, 0));
 	out->exists = true;
-	rc = describe_columns(p, oid, out, e) || describe_keys(p, oid, out, e) || describe_owner(p, schema, table, j, out, e) ? -1 : 0;
+	rc = describe_columns(p, oid, is_root, out, e) || describe_keys(p, oid, out, e) || describe_owner(p, schema, table, j, out, e) ? -1 : 0;
 	if (rc)
 		table_desc_free(out);
 out:
@@ -313,7 +319,29 @@ out:
 	return rc;
 }
 
-static void create_text(struct postgres *p, const char *schema, const struct job *j, const struct layout *lo, struct buf *sql)
+/* What goes with a new table, in its transaction. */
+static void note_text(const char *schema, const struct job *j, const struct layout *lo, struct buf *sql)
+{
+	/* what the ledger says of a table that is gone is void; only this transaction makes it, so no load can be between the two */
+	if (lo->parent == NO_TABLE) {
+		buf_adds(sql, "DELETE FROM ");
+		sql_add_table(sql, schema, "_stitch_ledger");
+		buf_adds(sql, " WHERE NOT discarded AND table_name = ");
+		sql_add_text(sql, j->table);
+		buf_adds(sql, "; ");
+	}
+	buf_adds(sql, "INSERT INTO ");
+	sql_add_table(sql, schema, "_stitch_table");
+	buf_adds(sql, " (table_name, source, source_table) VALUES (");
+	sql_add_text(sql, lo->table);
+	buf_adds(sql, ", ");
+	sql_add_text(sql, j->source);
+	buf_adds(sql, ", ");
+	sql_add_text(sql, j->table);
+	buf_adds(sql, ") ON CONFLICT (table_name) DO UPDATE SET source = excluded.source, source_table = excluded.source_table;");
+}
+
+static void table_text(struct postgres *p, const char *schema, const struct layout *lo, struct buf *sql)
 {
 	buf_adds(sql, "CREATE TABLE ");
 	sql_add_table(sql, schema, lo->table);
@@ -326,21 +354,58 @@ static void create_text(struct postgres *p, const char *schema, const struct job
 		buf_adds(sql, k ? ", " : ", PRIMARY KEY (");
 		sql_add_name(sql, lo->columns[lo->keys[k]].name);
 	}
-	buf_adds(sql, lo->n_keys ? ")); " : "); ");
-	/* what the ledger says of a table that is gone is void; only this transaction makes it, so no load can be between the two */
-	buf_adds(sql, "DELETE FROM ");
-	sql_add_table(sql, schema, "_stitch_ledger");
-	buf_adds(sql, " WHERE NOT discarded AND table_name = ");
-	sql_add_text(sql, j->table);
-	buf_adds(sql, "; UPDATE ");
-	sql_add_table(sql, schema, "_stitch_table");
-	buf_adds(sql, " SET source = ");
-	sql_add_text(sql, j->source);
-	buf_adds(sql, ", source_table = ");
-	sql_add_text(sql, j->table);
-	buf_adds(sql, " WHERE table_name = ");
-	sql_add_text(sql, lo->table);
-	buf_addc(sql, ';');
+	buf_adds(sql, lo->n_keys ? "));" : ");");
+}
+
+static void step_text(struct postgres *p, const char *schema, const struct layout *lo, const struct step *s, struct buf *sql)
+{
+	if (s->kind == STEP_CREATE) {
+		table_text(p, schema, lo, sql);
+		return;
+	}
+	buf_adds(sql, "ALTER TABLE ");
+	sql_add_table(sql, schema, lo->table);
+	buf_adds(sql, s->kind == STEP_ADD ? " ADD COLUMN IF NOT EXISTS " : s->kind == STEP_RENAME ? " RENAME COLUMN " : " ALTER COLUMN ");
+	sql_add_name(sql, s->kind == STEP_RENAME ? s->from : s->column->name);
+	if (s->kind == STEP_RENAME) {
+		buf_adds(sql, " TO ");
+		sql_add_name(sql, s->column->name);
+		buf_addc(sql, ';');
+	} else {
+		buf_addf(sql, s->kind == STEP_ADD ? " %s;" : " TYPE %s;", pg_type_name(p, s->column->type));
+	}
+}
+
+void pg_ddl(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct buf *out)
+{
+	const char *schema;
+
+	if (!pg_schema_name(j->schema, &schema, NULL))
+		step_text(self, schema, lo, s, out);
+}
+
+int pg_subtables(void *self, const struct job *j, const char *table, struct names *out, struct err *e)
+{
+	struct postgres *p = self;
+	const char *schema, *params[4] = {NULL, table, j->source, j->table};
+	char *name, *sql;
+	PGresult *r;
+
+	if (pg_schema_name(j->schema, &schema, e))
+		return -1;
+	params[0] = schema;
+	name = pg_quoted(schema, "_stitch_table");
+	sql = xasprintf("SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+			" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = '_sdc_level_0_id' AND NOT a.attisdropped JOIN %s t ON t.table_name = c.relname"
+			" WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND pg_catalog.starts_with(c.relname::text, $2 || '__') AND t.source = $3 AND t.source_table = $4"
+			" ORDER BY 1", name);
+	r = pg_query(&p->pg, sql, 4, params, e);
+	for (int k = 0; r && k < PQntuples(r); k++)
+		names_add(out, PQgetvalue(r, k, 0));
+	PQclear(r);
+	free(sql);
+	free(name);
+	return r ? 0 : -1;
 }
 
 int pg_change(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct err *e)
@@ -353,17 +418,11 @@ int pg_change(void *self, const struct job *j, const struct layout *lo, const st
 	p->phase = "changing the table";
 	if (pg_schema_name(j->schema, &schema, e))
 		return -1;
-	if (s->kind == STEP_CREATE) {
-		create_text(p, schema, j, lo, &sql);
-	} else if (s->kind == STEP_ADD || s->kind == STEP_WIDEN) {
-		buf_adds(&sql, "ALTER TABLE ");
-		sql_add_table(&sql, schema, lo->table);
-		buf_adds(&sql, s->kind == STEP_ADD ? " ADD COLUMN IF NOT EXISTS " : " ALTER COLUMN ");
-		sql_add_name(&sql, s->column->name);
-		buf_addf(&sql, s->kind == STEP_ADD ? " %s;" : " TYPE %s;", pg_type_name(p, s->column->type));
-	}
+	step_text(p, schema, lo, s, &sql);
+	if (s->kind == STEP_CREATE)
+		note_text(schema, j, lo, &sql);
 	rc = in_transaction(&p->pg, buf_cstr(&sql), e);
-	if (rc && made_by_another(&p->pg))
+	if (rc && (made_by_another(&p->pg) || (s->kind == STEP_RENAME && strcmp(p->pg.state, COLUMN_IS_GONE) == 0)))
 		rc = 0;
 	if (rc && e && e->code == ERR_DATA)
 		e->code = ERR_CONFIG; /* no record is at fault here */

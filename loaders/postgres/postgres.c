@@ -48,7 +48,7 @@ static void *postgres_open(struct loader *l, const json_t *settings, struct buf 
 	p->settings = json_deep_copy(settings);
 	/* PostgreSQL allows 1600 columns; the staging table has two more than the table */
 	p->dialect = (struct dialect){.suffix = {"bi", "de", "bo", "ti", "st"}, .reserved = reserved, .column_max = 59, .table_max = 63, .columns_max = 1598,
-		.strip_special = true, .case_matters = true, .int_digits = 131072, .frac_digits = 16383};
+		.nesting = NEST_FLATTEN, .rename_first = true, .strip_special = true, .case_matters = true, .int_digits = 131072, .frac_digits = 16383};
 	if (pg_init(&p->pg, p->settings, NULL, tick, p, e) || read_numbers(p, e)) {
 		buf_adds(fix, "Correct the setting.");
 		goto fail;
@@ -96,7 +96,9 @@ static const struct loader_ops postgres_ops = {
 	.sample = pg_sample,
 	.prepare = pg_prepare,
 	.describe = pg_describe,
+	.subtables = pg_subtables,
 	.change = pg_change,
+	.ddl = pg_ddl,
 	.begin = pg_begin,
 	.ledger_get = pg_ledger_get,
 	.ledger_ranges = pg_ledger_ranges,
@@ -104,6 +106,7 @@ static const struct loader_ops postgres_ops = {
 	.rows_begin = pg_rows_begin,
 	.put = pg_put,
 	.rows_end = pg_rows_end,
+	.tally = pg_tally,
 	.activate = pg_activate,
 	.reject = pg_reject,
 	.commit = pg_commit,

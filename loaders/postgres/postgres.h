@@ -16,6 +16,20 @@
 
 struct pg_skip { uint64_t line, ordinal; }; /* from this row of COPY on: ordinal of the row; increasing */
 
+/* A subtable of the load under way; see pg_child.c. */
+struct pg_child {
+	const struct layout *lo;
+	const struct table_desc *desc;
+	char *table;	 /* quoted, with its schema */
+	struct buf names; /* its columns */
+	struct buf rows; /* encoded, not yet put aside */
+	int fd;		 /* what was put aside; -1: nothing */
+	uint64_t aside, lines;
+};
+
+#define PG_STAGE "pg_temp._stitch_stage"
+#define PG_ORDINAL "_stitch_ordinal"
+
 struct pg_load {
 	const struct layout *lo; /* NULL: no rows under way */
 	char *table;		 /* quoted, with its schema */
@@ -27,6 +41,9 @@ struct pg_load {
 	size_t n_skips, cap_skips;
 	struct key_set keys;	 /* of the rows so far; says whether two rows may have one key */
 	unsigned probed;	 /* refused rows that were looked at column by column */
+	struct pg_child *children; /* one a subtable, in the layouts' order */
+	size_t n_children, child_bytes;
+	bool winners;		 /* which rows won must be known: in pg_temp._stitch_won */
 	struct buf names, missing; /* column lists: of the layout; "x = DEFAULT" of the table's other columns */
 };
 
@@ -54,6 +71,8 @@ const char *pg_type_name(const struct postgres *p, enum col_type type);
 /* pg_schema.c */
 int pg_prepare(void *self, const struct job *j, struct err *e);
 int pg_describe(void *self, const struct job *j, const char *table, struct table_desc *out, struct err *e);
+int pg_subtables(void *self, const struct job *j, const char *table, struct names *out, struct err *e);
+void pg_ddl(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct buf *out);
 int pg_change(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct err *e);
 
 /* pg_load.c */
@@ -70,7 +89,18 @@ void pg_rollback(void *self);
 int pg_rows_begin(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, struct err *e);
 int pg_put(void *self, const struct row *row, struct err *e);
 int pg_rows_end(void *self, struct err *e);
+int pg_tally(void *self, uint64_t *inserted, uint64_t *updated, uint64_t *skipped, struct err *e);
 void pg_rows_free(struct pg_load *l);
+/* A value in COPY's form, appended to b; -1 with reason (static): it cannot be held. */
+int pg_put_cell(const struct postgres *p, struct buf *b, const struct column *c, const struct cell *cell, const char **reason) MUST_CHECK;
+
+/* pg_child.c */
+void pg_children_begin(struct pg_load *l, const struct job *j, const struct layouts *los, const struct table_desc *descs);
+int pg_child_put(struct postgres *p, const struct row *row, struct err *e) MUST_CHECK;
+int pg_children_stage(struct postgres *p, struct err *e) MUST_CHECK; /* after the root's COPY */
+/* After the root's rows were merged. range: as for them. */
+int pg_children_merge(struct postgres *p, const char *range, struct err *e) MUST_CHECK;
+void pg_children_free(struct pg_load *l);
 
 /* pg_check.c */
 void pg_check(void *self, struct loader_check *c);
