@@ -1,6 +1,7 @@
 /*
  * pg_conn.c - libpq without its blocking calls: send, flush, poll, consume, so that the daemon gets its heartbeat through the longest statement. What can go wrong:
- * a server that vanishes without a word; keepalives on both sides find it within about a minute. Passwords are in libpq's own memory and in the settings only, never in an error text: libpq's messages do not hold them.
+ * a server that vanishes without a word; keepalives on both sides find it within about a minute. One that is stopped while its kernel still answers is found
+ * by a second connection that gets no answer either: a statement may take hours, but a server that works greets who comes. Passwords are in libpq's own memory and in the settings only, never in an error text: libpq's messages do not hold them.
  */
 #include "loaders/postgres/pg_conn.h"
 
@@ -14,7 +15,8 @@
 #include "xalloc.h"
 
 #define CONNECT_SECONDS 20 /* stitchd gives a loader 30 */
-#define SILENCE_MAX 1800
+#define PROBE_AFTER 15 /* seconds of silence after which a second connection asks whether anybody is there */
+#define PROBE_WAIT 15
 #define TICK_MS 1000
 
 static enum err_code class_of(struct pg *p, const char **fix)
@@ -135,25 +137,65 @@ static int64_t seconds_now(void)
 	return (int64_t)ts.tv_sec;
 }
 
-/*
- * Waits for the socket. Past p->deadline: -1. A server that has said nothing for SILENCE_MAX is not known to be alive any more: then the heart stops, and
- * the daemon ends this process, as it does with any loader that hangs.
- */
+/* A second connection that only asks whether the server is alive. */
+struct probe { PGconn *conn; PostgresPollingStatusType state; int64_t since; };
+
+static PGconn *start_connecting(struct pg *p);
+
+/* 1: it is alive, 0: not known yet, -1: nobody answers. */
+static int probe(struct pg *p, struct probe *b, int64_t now)
+{
+	struct pollfd fd = {.events = b->state == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+	int rc = 0;
+
+	if (!b->conn) {
+		*b = (struct probe){.conn = start_connecting(p), .state = PGRES_POLLING_WRITING, .since = now};
+		return b->conn ? 0 : -1;
+	}
+	fd.fd = PQsocket(b->conn);
+	if (PQstatus(b->conn) != CONNECTION_BAD && poll(&fd, 1, 0) > 0)
+		b->state = PQconnectPoll(b->conn);
+	if (b->state == PGRES_POLLING_OK)
+		rc = 1;
+	else if (b->state == PGRES_POLLING_FAILED || PQstatus(b->conn) == CONNECTION_BAD)
+		rc = strstr(PQerrorMessage(b->conn), "FATAL:") ? 1 : -1; /* a refusal in words is a sign of life, too */
+	else if (now - b->since >= PROBE_WAIT)
+		rc = -1;
+	if (rc) {
+		PQfinish(b->conn);
+		b->conn = NULL;
+	}
+	return rc;
+}
+
+/* Waits for the socket. -1: past p->deadline, or the server has been silent and a new connection gets no answer either. */
 static int wait_for(struct pg *p, short events, struct err *e)
 {
 	struct pollfd fd = {.fd = PQsocket(p->conn), .events = events};
-	int64_t since = seconds_now(), now = since;
-	int n;
+	int64_t since = seconds_now(), heard = since, now;
+	struct probe b = {.conn = NULL};
+	int n, alive = 0;
 
 	do {
 		n = poll(&fd, 1, TICK_MS);
 		now = seconds_now();
-		if (now - since < SILENCE_MAX)
-			p->tick(p->arg);
+		p->tick(p->arg);
 		if (n == 0 && p->deadline && now >= p->deadline)
 			return err_set(e, ERR_TRANSIENT, "the server does not answer");
-	} while (n == 0 || (n < 0 && errno == EINTR));
-	return n < 0 ? err_errno(e, errno, "waiting for the server") : 0;
+		if (n == 0 && !p->deadline && now - heard >= PROBE_AFTER)
+			alive = probe(p, &b, now);
+		if (alive > 0)
+			heard = now;
+	} while (alive >= 0 && (n == 0 || (n < 0 && errno == EINTR)));
+	if (alive < 0 && n == 0)
+		err_set(e, ERR_TRANSIENT, "the server has said nothing for %d s, and a new connection gets no answer", (int)(now - since));
+	else if (n < 0)
+		err_errno(e, errno, "waiting for the server");
+	PQfinish(b.conn);
+	if (n > 0)
+		return 0;
+	pg_disconnect(p);
+	return -1;
 }
 
 /* libpq's messages end in newlines and may have several lines: one line for a person. */
@@ -185,6 +227,19 @@ static void without_hints(struct buf *out, const char *text)
 	buf_free(&kept);
 }
 
+/* libpq begins with where it went: `connection to server at "db", port 5432 failed: Connection refused`. A narrow screen shows the cause only if it comes first. */
+static void cause_first(struct buf *b)
+{
+	static const char before[] = "connection to server ", between[] = " failed: ";
+	char *was = xstrdup(buf_cstr(b)), *cause = strstr(was, between);
+
+	if (cause && strncmp(was, before, sizeof(before) - 1) == 0) {
+		buf_truncate(b, 0);
+		buf_addf(b, "%s (the server %.*s)", cause + sizeof(between) - 1, (int)(cause - was - (ptrdiff_t)sizeof(before) + 1), was + sizeof(before) - 1);
+	}
+	free(was);
+}
+
 static int connect_failed(struct pg *p, struct err *e)
 {
 	enum err_code code;
@@ -193,6 +248,7 @@ static int connect_failed(struct pg *p, struct err *e)
 	without_hints(&p->message, p->conn ? PQerrorMessage(p->conn) : "out of memory");
 	pg_disconnect(p);
 	snprintf(p->state, sizeof(p->state), "%s", pg_error_of_connect(buf_cstr(&p->message)));
+	cause_first(&p->message);
 	code = p->flavour->class_of(p, &fix);
 	if (!*p->state)
 		fix = "is the server running, and are host and port right?";
@@ -218,16 +274,12 @@ static void session_settings(struct pg *p)
 			continue;
 }
 
-int pg_connect(struct pg *p, struct err *e)
+static PGconn *start_connecting(struct pg *p)
 {
 	const char *keys[24], *values[24];
-	PostgresPollingStatusType st = PGRES_POLLING_WRITING;
 	char name[64];
 	int n = 0;
 
-	if (pg_usable(p) && PQtransactionStatus(p->conn) == PQTRANS_IDLE)
-		return 0;
-	pg_disconnect(p);
 	for (size_t k = 0; k < ARRAY_LEN(setting_names); k++) {
 		if (!setting(p, setting_names[k]))
 			continue;
@@ -246,7 +298,17 @@ int pg_connect(struct pg *p, struct err *e)
 	WITH("tcp_user_timeout", "60000");
 #undef WITH
 	keys[n] = values[n] = NULL;
-	p->conn = PQconnectStartParams(keys, values, 0);
+	return PQconnectStartParams(keys, values, 0);
+}
+
+int pg_connect(struct pg *p, struct err *e)
+{
+	PostgresPollingStatusType st = PGRES_POLLING_WRITING;
+
+	if (pg_usable(p) && PQtransactionStatus(p->conn) == PQTRANS_IDLE)
+		return 0;
+	pg_disconnect(p);
+	p->conn = start_connecting(p);
 	if (!p->conn || PQstatus(p->conn) == CONNECTION_BAD)
 		return connect_failed(p, e);
 	p->deadline = seconds_now() + CONNECT_SECONDS;

@@ -168,6 +168,8 @@ int pg_prepare(void *self, const struct job *j, struct err *e)
 	p->phase = "preparing";
 	if (pg_schema_name(j->schema, &schema, e) || our_tables(&p->pg, schema, &there, e))
 		return -1;
+	if (j->dry_run)
+		return there ? 0 : 1;
 	for (int tries = 0; !there; tries++) {
 		if (make_schema(&p->pg, schema, e) || (make_our_tables(&p->pg, schema, e) && (tries || !made_by_another(&p->pg))))
 			return err_wrap(e, "making the schema %s and its tables _stitch_ledger, _stitch_table and _sdc_rejected", schema);

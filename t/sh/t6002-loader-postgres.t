@@ -9,7 +9,7 @@ start_postgres
 
 PROGRAM=$BUILD/stitch-load-postgres
 SETTINGS=$(jq -nc '{host: env.PGHOST, port: env.PGPORT, user: env.PGUSER, password: env.PGPASSWORD, dbname: env.PGDATABASE}')
-TRUE=t FALSE=f COLLIDES='a!'
+TRUE=t FALSE=f COLLIDES='a!' NESTING=flatten RENAMES=1 INTEGER=bi
 q() { psql -XqAt -F '|' -c "$1" 2>>"$T/psql.log"; }
 tab() { echo "\"shop\".\"$1\""; }
 ts() { echo "to_char(\"$1\", 'YYYY-MM-DD HH24:MI:SS.US')"; }

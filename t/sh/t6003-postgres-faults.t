@@ -79,6 +79,25 @@ is "the same loader connects again and loads it" '[[2,0,false]]' "$(counts)"
 is "once" '3' "$(q "SELECT count(*) FROM shop.t")"
 is "attempt" 2 "$(q "SELECT attempt FROM shop._stitch_ledger WHERE rows = 2")"
 
+# --- the server hangs: stopped as a whole, while its kernel still takes connections ---
+hold
+begin
+say "table t id" "batch b1h" "entry 2" 'rec 1 {"id":77,"s":"hung"}' "end" "start b1h" "await"
+stuck
+postmaster=$(head -n 1 "$T/env/postgres/data/postmaster.pid")
+stopped="$postmaster $(pgrep -P "$postmaster" | tr '\n' ' ')"
+kill -STOP $stopped
+ok "a server that hangs is given up within a minute" wait_for 60 'answered 1'
+kill -CONT $stopped
+release
+say "attempt 2" "load b1h"
+finish
+is "it is transient" transient "$(sed -n 2p <<<"$(grep -E '^(result|error)' <<<"$out")" | cut -d' ' -f2- | jq -r .data.class)"
+like "and says what was tried" 'said nothing for .* a new connection gets no answer' "$out"
+is "when it goes on it is loaded" '[[1,0,false]]' "$(counts)"
+is "once" 1 "$(q "SELECT count(*) FROM shop.t WHERE id = 77")"
+q "DELETE FROM shop.t WHERE id = 77"
+
 # --- the server is stopped in mid-load ---
 q "DELETE FROM shop._stitch_ledger; DELETE FROM shop.t"
 hold
