@@ -97,7 +97,7 @@ $three
 load v3
 END
 is "and stay there when the view has gone" '2.5 7.5' "$(q "SELECT x__de FROM shop.viewed WHERE x__de IS NOT NULL ORDER BY id" | paste -sd' ')"
-is "without a view the column becomes numeric" 'id bigint|x numeric|m numeric|m__st text|new boolean' "$(types grow)"
+is "without a view the column becomes numeric" 'id bigint|x numeric|m__bi numeric|m__st text|new boolean' "$(types grow)"
 
 # what only the server knows
 q "ALTER TABLE shop.price ADD CHECK (p < 100); ALTER TABLE shop.price ADD COLUMN who text DEFAULT 'nobody'; ALTER TABLE shop.price ADD COLUMN code varchar(3)"
