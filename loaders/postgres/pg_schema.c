@@ -157,6 +157,21 @@ static int table_row(struct postgres *p, const char *schema, const char *table, 
 	return r ? 0 : -1;
 }
 
+/* Has a load been here before? 1: no. */
+static int dry_prepare(struct postgres *p, const char *schema, const struct job *j, struct err *e)
+{
+	char *name = pg_quoted(schema, "_stitch_table"), *table = pg_table_name(p, j->table), *sql = xasprintf("SELECT 1 FROM %s WHERE table_name = $1", name);
+	const char *params[] = {table};
+	PGresult *r = pg_query(&p->pg, sql, 1, params, e);
+	int rc = r ? PQntuples(r) == 0 : -1;
+
+	PQclear(r);
+	free(sql);
+	free(table);
+	free(name);
+	return rc;
+}
+
 int pg_prepare(void *self, const struct job *j, struct err *e)
 {
 	struct postgres *p = self;
@@ -169,7 +184,7 @@ int pg_prepare(void *self, const struct job *j, struct err *e)
 	if (pg_schema_name(j->schema, &schema, e) || our_tables(&p->pg, schema, &there, e))
 		return -1;
 	if (j->dry_run)
-		return there ? 0 : 1;
+		return there ? dry_prepare(p, schema, j, e) : 1;
 	for (int tries = 0; !there; tries++) {
 		if (make_schema(&p->pg, schema, e) || (make_our_tables(&p->pg, schema, e) && (tries || !made_by_another(&p->pg))))
 			return err_wrap(e, "making the schema %s and its tables _stitch_ledger, _stitch_table and _sdc_rejected", schema);
