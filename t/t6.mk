@@ -45,3 +45,4 @@ dist_check_SCRIPTS += t/sh/t6040-loader-bigquery.t t/sh/t6041-bigquery-faults.t
 EXTRA_DIST += t/lib/bigquery-double.py t/lib/bigquery-q.py
 dist_check_SCRIPTS += t/sh/t6060-histories.t
 EXTRA_DIST += t/lib/histories.py
+dist_check_SCRIPTS += t/sh/t6062-nested-chain.t

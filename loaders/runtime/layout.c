@@ -515,13 +515,17 @@ static void fill_subtable(const struct maker *m, struct layout *lo)
 	add_ours_last(m, lo);
 }
 
+static void column_free(struct column *c)
+{
+	free(c->name);
+	free(c->other);
+	record_columns_free(c);
+}
+
 static void layout_free(struct layout *lo)
 {
-	for (size_t k = 0; k < lo->n; k++) {
-		free(lo->columns[k].name);
-		free(lo->columns[k].other);
-		record_columns_free(&lo->columns[k]);
-	}
+	for (size_t k = 0; k < lo->n; k++)
+		column_free(&lo->columns[k]);
 	free(lo->columns);
 	free(lo->keys);
 	free(lo->table);
@@ -556,25 +560,17 @@ static char *no_source_keys(const struct maker *m)
 	return reason;
 }
 
-/* Leave out subtables without a column of the sender's; all of them if there is no root. */
-static void prune(const struct maker *m)
+/* reason: as renumber's. */
+static void remove_tables(struct layouts *los, const bool *gone, const char *reason)
 {
-	struct layouts *los = m->los;
 	size_t *to = xcalloc(los->n, sizeof(*to)), *near = xcalloc(los->n, sizeof(*near)), n = 1;
-	char *reason = NULL;
-	bool any = false;
 
-	for (size_t k = 1; k < los->n; k++)
-		any |= los->t[k].n_user > 0;
-	los->t[0].has_table &= los->t[0].n_user > 0 || any;
-	if (los->t[0].has_table && los->n > 1)
-		reason = no_source_keys(m);
 	for (size_t k = 1; k < los->n; k++) {
 		struct layout *lo = &los->t[k];
 
 		/* the nearest one outside that stays */
 		lo->parent = near[k] = near[lo->parent];
-		if (!lo->n_user || !los->t[0].has_table || reason) {
+		if (gone[k]) {
 			to[k] = NO_TABLE;
 			layout_free(lo);
 			continue;
@@ -584,9 +580,89 @@ static void prune(const struct maker *m)
 	}
 	los->n = n;
 	renumber(&los->top, to, reason);
-	free(reason);
 	free(near);
 	free(to);
+}
+
+/* Leave out subtables without a column of the sender's; all of them if there is no root. */
+static void prune(const struct maker *m)
+{
+	struct layouts *los = m->los;
+	bool *gone = xcalloc(los->n, sizeof(*gone)), any = false;
+	char *reason = NULL;
+
+	for (size_t k = 1; k < los->n; k++)
+		any |= los->t[k].n_user > 0;
+	los->t[0].has_table &= los->t[0].n_user > 0 || any;
+	if (los->t[0].has_table && los->n > 1)
+		reason = no_source_keys(m);
+	for (size_t k = 1; k < los->n; k++)
+		gone[k] = !los->t[k].n_user || !los->t[0].has_table || reason;
+	remove_tables(los, gone, reason);
+	free(reason);
+	free(gone);
+}
+
+/* to: the new index of each column, or NO_COLUMN. */
+static void keep_columns(struct layout *lo, const bool *used, size_t *to)
+{
+	size_t *ours[] = {&lo->extracted, &lo->row_id, &lo->received, &lo->batched, &lo->sequence, &lo->version}, n = 0;
+
+	for (size_t k = 0; k < lo->n; k++) {
+		struct column *c = &lo->columns[k];
+
+		if (c->key || c->sdc || used[k]) {
+			to[k] = n;
+			lo->columns[n++] = *c;
+			continue;
+		}
+		to[k] = NO_COLUMN;
+		column_free(c);
+		lo->n_user--;
+	}
+	lo->n = n;
+	for (size_t k = 0; k < lo->n_keys; k++)
+		lo->keys[k] = to[lo->keys[k]];
+	for (size_t k = 0; k < ARRAY_LEN(ours); k++)
+		if (*ours[k] != NO_COLUMN)
+			*ours[k] = to[*ours[k]];
+}
+
+/* What lies in a column that has columns itself is counted there. */
+static void refit(struct layout_field *f, size_t *const *to)
+{
+	size_t *at[COL_TYPES + 2] = {&f->object, &f->array};
+
+	for (size_t k = 0; k < COL_TYPES; k++)
+		at[k + 2] = &f->column[k];
+	for (size_t k = 0; k < ARRAY_LEN(at) && f->table != NO_TABLE; k++)
+		if (*at[k] != NO_COLUMN)
+			*at[k] = to[f->table][*at[k]];
+	for (size_t k = 0; k < f->n_members && f->flat_object; k++)
+		refit(f->members[k], to);
+	if (f->element && f->flat_array)
+		refit(f->element, to);
+}
+
+void layouts_keep(struct layouts *los, bool *const *used, bool none)
+{
+	size_t **to = xcalloc(los->n, sizeof(*to)), n = los->n;
+	bool *gone = xcalloc(los->n, sizeof(*gone));
+
+	for (size_t k = 0; k < n; k++) {
+		to[k] = xcalloc(los->t[k].n, sizeof(**to));
+		keep_columns(&los->t[k], used[k], to[k]);
+		gone[k] = !los->t[k].n_user || none;
+	}
+	if (none)
+		los->t[0].has_table = false;
+	for (size_t k = 0; k < los->top.n_members; k++)
+		refit(los->top.members[k], to);
+	remove_tables(los, gone, NULL);
+	for (size_t k = 0; k < n; k++)
+		free(to[k]);
+	free(to);
+	free(gone);
 }
 
 static char *table_name(const struct job *j, const struct dialect *d, struct err *e)

@@ -33,6 +33,13 @@ struct load {
 	struct table_desc *descs; /* one a layout */
 	size_t n_descs;
 	struct rows *rows;
+	/* a look at the records before a table is made or gets columns: which columns have a value. full: the layouts with all columns; full_rows also judges
+	 * what is rejected later on, so that reasons are the same. */
+	bool wants_look, looking, any_row;
+	struct layouts full;
+	struct rows *full_rows; /* NULL: not looked yet */
+	bool **used;		/* of each table of full: its columns */
+	size_t unused;		/* columns without a value so far */
 	struct rejects rejects;
 	struct dry dry;
 	bool puts; /* rows go to the destination */
@@ -115,6 +122,8 @@ static int make_layouts(struct load *ld, struct err *e)
 	forget_tables(ld);
 	if (layouts_make(ld->j, d, ld->with_extracted, &ld->los, e))
 		return -1;
+	if (ld->full_rows)
+		layouts_keep(&ld->los, ld->used, !ld->any_row);
 	/* a version that is activated alone names no keys, so the table's are not compared with them */
 	if (!has_records(ld->j)) {
 		ld->los.t[0].has_table = false;
@@ -139,6 +148,12 @@ static int change_table(struct load *ld, size_t at, bool *changed, struct err *e
 	*changed = false;
 	if (describe(ld, at, e) || plan_make(ld->j, ops->dialect(ld->l->self), lo, &ld->descs[at], &p, e))
 		return -1;
+	for (size_t k = 0; k < p.n && !ld->full_rows; k++)
+		if (p.steps[k].kind == STEP_CREATE || p.steps[k].kind == STEP_ADD) {
+			plan_free(&p);
+			ld->wants_look = ld->again = true;
+			return err_set(e, ERR_STATE, "which columns have values is not known yet");
+		}
 	for (size_t k = 0; k < p.n && ld->dry.on; k++)
 		dry_step(&ld->dry, ld->l, ld->j, lo, &p.steps[k]);
 	for (size_t k = 0; k < p.n && !rc && !ld->dry.on; k++) {
@@ -390,6 +405,80 @@ static int reject_refused(struct load *ld, size_t at, uint64_t record, const str
 	return reject(ld, at, record, &why, line, e);
 }
 
+static void forget_look(struct load *ld)
+{
+	rows_free(ld->full_rows);
+	for (size_t k = 0; k < ld->full.n && ld->used; k++)
+		free(ld->used[k]);
+	free(ld->used);
+	layouts_free(&ld->full);
+	ld->full_rows = NULL;
+	ld->used = NULL;
+	ld->any_row = false;
+}
+
+static int want_extracted(struct load *ld, struct err *e)
+{
+	ld->with_extracted = true;
+	ld->again = true;
+	if (!ld->looking)
+		forget_look(ld); /* it is of other layouts */
+	return err_set(e, ERR_STATE, "the table needs _sdc_extracted_at");
+}
+
+/* A column that was left out is no reason: the one that the record would have had with it is. */
+static void judge_again(struct load *ld, const struct frame_record *rec, const struct place *place, struct refusal *why, struct err *e)
+{
+	struct refusal full = {.reason = BUF_INIT};
+	struct row row = {.ordinal = 0};
+
+	if (ld->full_rows && rows_make(ld->full_rows, rec, place, &row, &full, e) == ROWS_REFUSED) {
+		buf_free(&why->reason);
+		*why = full;
+		return;
+	}
+	buf_free(&full.reason);
+}
+
+static int use_row(void *arg, const struct row *row, struct err *e)
+{
+	struct load *ld = arg;
+	const struct layout *lo = &ld->full.t[row->table];
+
+	(void)e;
+	for (size_t k = 0; k < lo->n; k++)
+		if (row->cells[k].kind != CELL_NULL && !ld->used[row->table][k]) {
+			ld->used[row->table][k] = true;
+			ld->unused -= !lo->columns[k].sdc;
+		}
+	ld->any_row = true;
+	return 0;
+}
+
+static int look_at(struct load *ld, const struct frame_record *rec, const struct place *place, struct err *e)
+{
+	struct refusal why = {.reason = BUF_INIT};
+	struct row row = {.ordinal = 0};
+	int rc = 0;
+
+	switch (rows_make(ld->full_rows, rec, place, &row, &why, e)) {
+	case ROWS_ROW:
+		rc = use_row(ld, &row, e) || rows_children(ld->full_rows, &row, use_row, ld, e) ? -1 : 0;
+		break;
+	case ROWS_NOTHING:
+	case ROWS_REFUSED:
+		break;
+	case ROWS_WANT_EXTRACTED:
+		rc = want_extracted(ld, e);
+		break;
+	case ROWS_ERROR:
+		rc = -1;
+		break;
+	}
+	buf_free(&why.reason);
+	return rc;
+}
+
 static int one_record(struct load *ld, size_t at, uint64_t record, const struct frame_record *rec, const struct place *place, struct str line, struct err *e)
 {
 	struct batch_state *b = &ld->batches[at];
@@ -397,6 +486,8 @@ static int one_record(struct load *ld, size_t at, uint64_t record, const struct 
 	struct row row = {.ordinal = b->first_ordinal + record};
 	const struct refused *refused;
 
+	if (ld->looking)
+		return look_at(ld, rec, place, e);
 	if (ld->skip) {
 		ld->dry.passed++;
 		return 0;
@@ -408,11 +499,10 @@ static int one_record(struct load *ld, size_t at, uint64_t record, const struct 
 	case ROWS_NOTHING:
 		return 0;
 	case ROWS_REFUSED:
+		judge_again(ld, rec, place, &why, e);
 		return reject(ld, at, record, &why, line, e);
 	case ROWS_WANT_EXTRACTED:
-		ld->with_extracted = true;
-		ld->again = true;
-		return err_set(e, ERR_STATE, "the table needs _sdc_extracted_at");
+		return want_extracted(ld, e);
 	case ROWS_ERROR:
 		break;
 	}
@@ -457,6 +547,12 @@ static int check_counts(const struct job_batch *b, const struct counts *n, struc
 	return 0;
 }
 
+/* Nothing more can be learned: every column has a value. */
+static bool looked(const struct load *ld)
+{
+	return ld->looking && !ld->unused;
+}
+
 static int one_batch(struct load *ld, size_t at, struct err *e)
 {
 	const struct job_batch *b = &ld->j->batches[at];
@@ -468,24 +564,53 @@ static int one_batch(struct load *ld, size_t at, struct err *e)
 	struct str line;
 	int rc = r ? 0 : -1;
 
-	while (!rc && (item = frame_next(r, &line, &entry, &place.index, e)) != FRAME_EOF) {
+	while (!rc && !looked(ld) && (item = frame_next(r, &line, &entry, &place.index, e)) != FRAME_EOF) {
 		if (item == FRAME_ERROR) {
 			rc = -1;
 		} else if (item == FRAME_HEAD) {
 			place.offset = entry->offset;
 			place.received_at = entry->received_at;
 			ld->skip = b->table_version < ld->active || in_range(ld, at, entry->offset);
-			rc = check_entry(b, entry, e) || rows_head(ld->rows, b, line, e) ? -1 : 0;
+			rc = check_entry(b, entry, e) || (ld->rows && rows_head(ld->rows, b, line, e)) || (ld->full_rows && rows_head(ld->full_rows, b, line, e)) ? -1 : 0;
 		} else {
 			rc = one_line(ld, at, line, &place, &n, e);
 		}
 	}
-	if (!rc)
+	if (!rc && !looked(ld))
 		rc = check_counts(b, &n, e);
 	ld->batches[at].row.rows = n.records - ld->batches[at].row.rejected;
 	if (rc)
 		ld->bad = at;
 	frame_reader_free(r);
+	return rc;
+}
+
+/* --- a look at the records --- */
+
+/*
+ * A column, or a table, that has no value in any record that is taken is not made: one record that is rejected, with two thousand new fields, would otherwise leave
+ * a table that can have no more. Most looks end after a few records, when every column has a value.
+ */
+static int look(struct load *ld, struct err *e)
+{
+	const struct dialect *d = ld->l->ops->dialect(ld->l->self);
+	int rc = 0;
+
+	if (layouts_make(ld->j, d, ld->with_extracted, &ld->full, e))
+		return -1;
+	ld->full_rows = rows_new(ld->j, &ld->full, d);
+	ld->used = xcalloc(ld->full.n, sizeof(*ld->used));
+	ld->unused = 0;
+	ld->looking = true;
+	for (size_t k = 0; k < ld->full.n; k++) {
+		ld->used[k] = xcalloc(ld->full.t[k].n, sizeof(**ld->used));
+		ld->unused += ld->full.t[k].n_user;
+	}
+	for (size_t k = 0; k < ld->j->n_batches && !rc; k++)
+		rc = one_batch(ld, k, e);
+	ld->looking = false;
+	if (rc)
+		forget_look(ld);
 	return rc;
 }
 
@@ -538,15 +663,17 @@ static int run(struct load *ld, struct err *e)
 	size_t todo;
 
 	ld->again = ld->l->again = ld->child_refused = false;
-	ld->activate = 0;
 	ld->bad = SIZE_MAX;
+	/* the rows' layouts are made anew */
+	rows_free(ld->rows);
+	ld->rows = NULL;
+	if (ld->wants_look && !ld->full_rows && look(ld, e))
+		return -1;
+	ld->activate = 0;
 	ld->l->rows = ld->l->bytes = 0;
 	ld->active = 0;
 	rejects_again(&ld->rejects);
 	dry_again(&ld->dry);
-	/* the rows' layouts are made anew */
-	rows_free(ld->rows);
-	ld->rows = NULL;
 	if (tables_ready(ld, e))
 		return -1;
 	ld->in_transaction = !ld->dry.nothing;
@@ -589,6 +716,7 @@ static void load_free(struct load *ld)
 	free(ld->batches);
 	rows_free(ld->rows);
 	forget_tables(ld);
+	forget_look(ld);
 	rejects_free(&ld->rejects);
 	dry_free(&ld->dry);
 	for (size_t k = 0; k < ld->l->n_refused; k++) {

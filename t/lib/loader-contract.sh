@@ -604,6 +604,7 @@ loader_contract() {
 	keep) contract_nested_kept ;;
 	esac
 	contract_big
+	contract_unused
 	contract_dry
 	contract_kills
 	is "no loader ended with a complaint" 0 "$(grep -c 'ended status [1-9]' "$T/said")"

@@ -322,6 +322,41 @@ contract_big() {
 	is "whole" 5000055 "$(sed -n 's/^reject //p' <<<"$out" | jq -r '.raw | length')"
 }
 
+# What only rejected records have is not made: one of them could fill a table with columns for ever.
+contract_unused() {
+	drive <<'END'
+table unused id
+batch u1
+entry 1
+rec 1 {"id":1,"a":1,"n":null}
+rec 2 {"bad_1":1,"bad_2":"x","l":[{"x":1}],"o":{"y":true}}
+end
+load u1
+forget
+batch u2
+entry 2
+rec 3 {"id":2,"b":1}
+recx 4 2024-01-01T00:00:00Z {"id":3,"c":1}
+rec 5 {"bad_3":1,"at":"x"}
+end
+load u2
+batch u3
+entry 3
+rec 6 {"no":"key"}
+end
+table unused2 id
+batch u4
+entry 4
+rec 6 {"no":"key"}
+end
+load u4
+END
+	is "columns and tables that only rejected records have are not made" 'id a b c none none' "$(columns_of unused) $(columns_of unused__l) $(columns_of unused2)"
+	is "rows" '1|1||
+2||1|
+3|||1' "$(rows_of unused 'id, a, b, c')"
+}
+
 contract_dry() {
 	local script='table dry id
 batch d1
