@@ -2,12 +2,15 @@
  * 1003-door.c - the door over loopback, on a real state.db and a log that is stepped here, so that it can be held up: tokens, codes and bodies, framing
  * that is refused, bodies that are too large, admission, a queue that is full or late, connections that die, the end.
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
+#include "daemon/import/import_priv.h"
 #include "daemon/import/receipt.h"
 #include "doortest.h"
 #include "frame.h"
@@ -437,16 +440,21 @@ static void test_no_room(void)
 	ok(wait_until(no_bodies), "all is given back");
 }
 
+static void hundred_rows(struct buf *body) /* and one */
+{
+	buf_adds(body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[" ROW);
+	for (int i = 0; i < 100; i++)
+		buf_adds(body, "," ROW);
+	buf_adds(body, "]}");
+}
+
 /* Two records a second, and one second in advance. */
 static void test_rate(void)
 {
 	struct buf body = BUF_INIT;
 	struct http h;
 
-	buf_adds(&body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[" ROW);
-	for (int i = 0; i < 100; i++)
-		buf_adds(&body, "," ROW);
-	buf_adds(&body, "]}");
+	hundred_rows(&body);
 	http_dial(&h, port);
 	is_int(201, http_post(&h, BATCH, "at_slow", body.data), "a request beyond the rate is taken whole");
 	http_post(&h, BATCH, "at_slow", GOOD);
@@ -593,6 +601,7 @@ static bool none_waits(void)
 static void test_queue_late(void)
 {
 	uint64_t from = queue_end(queue, 0);
+	struct buf rows = BUF_INIT;
 	struct http a, b, c;
 
 	http_dial(&a, port);
@@ -605,6 +614,8 @@ static void test_queue_late(void)
 	http_post(&c, BATCH, "at_good", GOOD);
 	answers(&c, 503, ERROR_BODY("More arrives than can be stored now; please send it again later"), "a third one is told so");
 	ok(http_has(&c, "Retry-After: "), "Retry-After");
+	hundred_rows(&rows);
+	is_int(503, http_post(&c, BATCH, "at_slow", rows.data), "nor is there room for one of a source with a rate");
 	http_hear(&a);
 	answers(&a, 503, ERROR_BODY("It was not stored in time, or only perhaps; please send it again"), "the first one is told when its time is over");
 	http_close(&b); /* dies while it waits */
@@ -614,10 +625,55 @@ static void test_queue_late(void)
 	release_queue();
 	ok(wait_until(mailbox_empty), "the queue writes again");
 	is_int(201, http_post(&a, BATCH, "at_good", GOOD), "and takes more");
-	is_int(3, (int64_t)stored("t", from), "what was under way is stored all the same: 503 means unknown");
+	is_int(201, http_post(&c, BATCH, "at_slow", GOOD), "what was not taken does not count against the rate");
+	is_int(4, (int64_t)stored("t", from), "what was under way is stored all the same: 503 means unknown");
 	http_close(&a);
 	http_close(&c);
+	buf_free(&rows);
 	ok(wait_until(none_waits), "nothing is left");
+}
+
+/* When connections grow few, a source has half of them at most. */
+static void test_shares(void)
+{
+	struct http h[4];
+
+	for (int i = 0; i < 3; i++) {
+		http_dial(&h[i], port);
+		is_int(201, http_post(&h[i], BATCH, "at_good", GOOD), "connection %d of a source", i);
+	}
+	http_dial(&h[3], port);
+	is_int(201, http_post(&h[3], BATCH, "at_mart", GOOD), "the last one is another's");
+	http_post(&h[2], BATCH, "at_good", GOOD);
+	answers(&h[2], 503, ERROR_BODY("The source has too many connections; please try again later"), "now the first source has too many");
+	ok(h[2].closes && http_ended(&h[2]), "and one is closed");
+	http_close(&h[2]);
+	is_int(201, http_post(&h[1], BATCH, "at_good", GOOD), "with the others it goes on");
+	is_int(201, http_post(&h[3], BATCH, "at_mart", GOOD), "and so does the other source");
+	http_close(&h[0]);
+	http_close(&h[1]);
+	http_close(&h[3]);
+	ok(wait_until(none_waits), "all are gone");
+}
+
+static bool one_address(const char *a, const char *b)
+{
+	struct sockaddr_in6 x = {.sin6_family = AF_INET6}, y = {.sin6_family = AF_INET6};
+	unsigned char p[16], q[16];
+
+	if (inet_pton(AF_INET6, a, &x.sin6_addr) != 1 || inet_pton(AF_INET6, b, &y.sin6_addr) != 1)
+		bail("%s %s", a, b);
+	accept_address((struct sockaddr *)&x, p);
+	accept_address((struct sockaddr *)&y, q);
+	return memcmp(p, q, sizeof(p)) == 0;
+}
+
+/* What counts as one address. */
+static void test_addresses(void)
+{
+	ok(one_address("2001:db8::1", "2001:db8::ffff:1:2:3"), "an IPv6 network of 64 bits is one");
+	ok(!one_address("2001:db8::1", "2001:db8:0:1::1"), "the next one is another");
+	ok(!one_address("::ffff:10.0.0.1", "::ffff:10.0.0.2"), "IPv4 addresses are each one");
 }
 
 static void test_too_many(void)
@@ -755,6 +811,8 @@ int main(void)
 	test_keys_again();
 	test_queue_late();
 	test_too_many();
+	test_shares();
+	test_addresses();
 	test_slow();
 	test_drain_deadline();
 	close_door();
