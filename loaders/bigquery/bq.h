@@ -128,6 +128,7 @@ int bq_rows_begin(void *self, const struct job *j, const struct layouts *los, co
 int bq_put(void *self, const struct row *row, struct err *e) MUST_CHECK;
 int bq_rows_end(void *self, struct err *e) MUST_CHECK;
 int bq_tally(void *self, uint64_t *inserted, uint64_t *updated, uint64_t *skipped, struct err *e) MUST_CHECK;
+char *bq_beside(const struct column *c, const char *suffix) MUST_CHECK; /* name of the column for numbers that this one cannot hold */
 void bq_forget_bad(struct bq *b);
 void bq_newest(const struct bq *b, struct buf *sql);
 extern const char bq_newer[];

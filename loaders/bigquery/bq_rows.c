@@ -62,6 +62,12 @@ static void add_simple(json_t *fields, const char *name, const char *type)
 	json_array_append_new(fields, json_pack("{s:s, s:s, s:s}", "name", name, "type", type, "mode", "NULLABLE"));
 }
 
+char *bq_beside(const struct column *c, const char *suffix)
+{
+	/* not NAME__it__nu */
+	return xasprintf("%.*s__%s", (int)strlen(c->name) - (c->suffixed ? 4 : 0), c->name, suffix);
+}
+
 /* The column and its field in the staging table. */
 static int add_column(struct bq *b, struct out_column *o, json_t *fields, struct err *e)
 {
@@ -75,9 +81,7 @@ static int add_column(struct bq *b, struct out_column *o, json_t *fields, struct
 		json_object_set_new(copy, "mode", json_string("NULLABLE"));
 	json_array_append_new(fields, copy);
 	if ((o->kind == OUT_DOUBLE || o->kind == OUT_DECIMAL) && !o->c->key && !o->c->sdc) {
-		int base = (int)strlen(o->c->name) - (o->c->suffixed ? 4 : 0);
-
-		o->other = xasprintf("%.*s__%s", base, o->c->name, o->kind == OUT_DOUBLE ? "nu" : "fl");
+		o->other = bq_beside(o->c, o->kind == OUT_DOUBLE ? "nu" : "fl");
 		add_simple(fields, o->other, o->kind == OUT_DOUBLE ? "NUMERIC" : "FLOAT");
 	}
 	return 0;
@@ -154,12 +158,16 @@ static int put_number(struct out_column *o, const struct cell *c, struct buf *li
 static int put_json(struct out_column *o, const unsigned char *told, struct str value, struct buf *line, struct err *e)
 {
 	struct buf why = BUF_INIT;
+	size_t before = line->len, from;
 	int rc;
 
 	put_name(line, o->c->name);
+	from = line->len;
 	rc = record_value(&bq_dialect, o->field, o->array, o->c, told, value, line, &why);
 	if (rc)
 		err_set(e, ERR_DATA, "%s", buf_cstr(&why));
+	else if (line->len == from)
+		buf_truncate(line, before);
 	buf_free(&why);
 	return rc;
 }

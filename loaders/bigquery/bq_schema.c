@@ -491,10 +491,11 @@ static int add_columns(struct bq *b, const struct layout *lo, struct err *e)
 }
 
 /* Integers that are no doubles go to NAME__nu first, as they would had they come after the change. */
-static int move_large(struct bq *b, const char *name, struct err *e)
+static int move_large(struct bq *b, const struct column *c, struct err *e)
 {
+	const char *name = c->name;
 	struct buf sql = BUF_INIT;
-	char *where = xasprintf(" WHERE `%s` > " EXACT_MAX " OR `%s` < -" EXACT_MAX, name, name), *other = xasprintf("%s__nu", name);
+	char *where = xasprintf(" WHERE `%s` > " EXACT_MAX " OR `%s` < -" EXACT_MAX, name, name), *other = bq_beside(c, "nu");
 	const char *n;
 	json_t *rows;
 	int rc = -1;
@@ -536,7 +537,7 @@ static int widen(struct bq *b, const struct column *c, struct err *e)
 
 	b->phase = "widening a column";
 	if (strcmp(type_of(c), "FLOAT") == 0)
-		rc = move_large(b, c->name, e);
+		rc = move_large(b, c, e);
 	alter(b, b->table, c, &sql);
 	if (!rc)
 		rc = bq_script(b, buf_cstr(&sql), "widening a column from integers to numbers", e);

@@ -261,15 +261,16 @@ static void add_columns(struct maker *m, struct layout_field *f, const char *nam
 {
 	struct layout *lo = &m->los->t[f->table];
 	unsigned all = groups_of(m->d, f), done = 0, tried = 0;
-	bool several = (all & (all - 1)) != 0 && !f->key;
+	bool several = (all & (all - 1)) != 0 && !f->key, kept = false; /* kept: for objects or arrays in which nothing was seen yet, which came first */
 
 	for (unsigned k = 0; f->seen && k < f->seen->n; k++) {
 		enum group g = group_of(m->d, f, f->seen->types[k]);
-		bool first = !done, suffixed = several && (m->d->rename_first || !first);
+		bool first = !done && !kept, suffixed = kept || (several && (m->d->rename_first || !first));
 		unsigned seen = 0;
 		struct column *c;
 		char *with;
 
+		kept |= g == G_NONE && first && m->d->nesting == NEST_RECORD;
 		if (g == G_NONE || (tried & (1u << g)))
 			continue;
 		tried |= 1u << g;
@@ -288,6 +289,7 @@ static void add_columns(struct maker *m, struct layout_field *f, const char *nam
 		add_column(lo, xstrdup(suffixed ? with : name), type_of(g, seen), f->key, false);
 		c = &lo->columns[lo->n - 1];
 		if (!nest(m, f, g, c)) {
+			kept |= first;
 			free(c->name);
 			lo->n--;
 			free(with);

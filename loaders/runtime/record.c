@@ -194,7 +194,7 @@ static char *refusal(const struct making *m, const struct layout_field *f, struc
 static void member_columns(const struct making *m, struct layout_field *f, struct column *c, struct map *taken, unsigned depth)
 {
 	struct buf name = BUF_INIT;
-	size_t before = c->n_sub;
+	bool first = true;
 
 	forget_places(f);
 	if (!f->seen)
@@ -212,14 +212,16 @@ static void member_columns(const struct making *m, struct layout_field *f, struc
 		if (t == SEEN_INTEGER && f->column[COL_NUMBER] != NO_COLUMN)
 			continue; /* numbers came first, and hold integers as well */
 		sub = add(c);
-		if (!fill(m, f, t, sub, depth)) {
+		if (fill(m, f, t, sub, depth)) {
+			name_it(m->d, sub, buf_cstr(&name), first);
+			*place = c->n_sub - 1;
+		} else {
 			drop_last(c);
-			continue;
 		}
-		name_it(m->d, sub, buf_cstr(&name), c->n_sub == before + 1);
-		*place = c->n_sub - 1;
+		/* also of objects in which nothing was seen yet: they keep their name for what comes */
+		first = false;
 	}
-	if (c->n_sub > before && map_put(taken, buf_str(&name), f))
+	if (!f->refused && f->seen->n && map_put(taken, buf_str(&name), f))
 		assert(!"taken twice");
 	buf_free(&name);
 }
@@ -239,10 +241,10 @@ static bool object_columns(const struct making *m, struct layout_field *f, struc
 	return c->n_sub > 0;
 }
 
-/* The type of an array is that of its first element that has a column; all numbers are one. */
-static enum seen_type element_type(const struct job_field *seen, unsigned k)
+/* The type of an array is that of the first element seen, whether it can have a column yet or not; all numbers are one. */
+static enum seen_type element_type(const struct job_field *seen)
 {
-	enum seen_type t = seen->types[k];
+	enum seen_type t = seen->types[0];
 
 	for (unsigned n = 0; t == SEEN_INTEGER && n < seen->n; n++)
 		if (seen->types[n] == SEEN_NUMBER || seen->types[n] == SEEN_BIGNUM)
@@ -254,28 +256,30 @@ static bool array_columns(const struct making *m, struct layout_field *f, struct
 {
 	struct layout_field *el = f->element;
 	struct column *sub, *inner;
+	enum seen_type t;
+	bool wrapped;
 
 	c->repeated = true;
 	forget_places(el);
-	for (unsigned k = 0; el->seen && k < el->seen->n; k++) {
-		enum seen_type t = element_type(el->seen, k);
-
-		sub = inner = add(c);
-		if (type_of(el, t) == COL_JSON && t == SEEN_ARRAY) {
-			/* no array of arrays: an object around each */
-			*sub = (struct column){.type = COL_JSON, .seen = BIT(SEEN_OBJECT)};
-			inner = add(sub);
-			inner->name = xstrdup("value");
-		}
-		if (depth + (inner != sub) <= DEPTH_MAX && fill(m, el, t, inner, depth + (inner != sub))) {
-			*place_of(el, t) = 0;
-			if (type_of(el, t) == COL_NUMBER)
-				el->column[COL_INTEGER] = 0;
-			return true;
-		}
-		drop_last(c);
+	if (!el->seen || !el->seen->n)
+		return false;
+	t = element_type(el->seen);
+	/* no array of arrays: an object around each */
+	wrapped = t == SEEN_ARRAY && type_of(el, t) == COL_JSON;
+	sub = inner = add(c);
+	if (wrapped) {
+		*sub = (struct column){.type = COL_JSON, .seen = BIT(SEEN_OBJECT)};
+		inner = add(sub);
+		inner->name = xstrdup("value");
 	}
-	return false;
+	if (depth + wrapped > DEPTH_MAX || !fill(m, el, t, inner, depth + wrapped)) {
+		drop_last(c);
+		return false;
+	}
+	*place_of(el, t) = 0;
+	if (type_of(el, t) == COL_NUMBER)
+		el->column[COL_INTEGER] = 0;
+	return true;
 }
 
 bool record_columns(const struct dialect *d, struct layout_field *f, bool array, struct column *c, int *room)
@@ -507,10 +511,12 @@ static int put_string(struct conv *c, const struct layout_field *f, const struct
 	return 0;
 }
 
+/* Objects and arrays that hold no value are not written: they may have come before there was a column for what is in them. */
 static int put_nested(struct conv *c, const struct layout_field *f, const struct column *sub, bool element, bool array)
 {
 	const struct column *col = column_at(sub, array ? f->array : f->object);
-	size_t before = c->out->len;
+	size_t before = c->out->len, from;
+	bool wrapped = element && array && col;
 	int rc;
 
 	if (array ? !f->has_elements : !f->has_members) {
@@ -518,17 +524,17 @@ static int put_nested(struct conv *c, const struct layout_field *f, const struct
 			return broken(c);
 		return put_other(c, f, sub, element, array ? "array" : "object", c->s.tok);
 	}
-	if (element && array && col) {
+	if (wrapped) {
 		buf_addc(c->out, '{');
 		col = &col->sub[0];
 	}
 	put_name(c, col);
+	from = c->out->len;
 	rc = array ? put_array(c, f, col) : put_object(c, f, col);
-	if (element && array && col)
-		buf_addc(c->out, '}');
-	/* nothing in it, or nothing that could be a column */
-	if (!col)
+	if (c->out->len == from || !col)
 		buf_truncate(c->out, before);
+	else if (wrapped)
+		buf_addc(c->out, '}');
 	return rc;
 }
 
@@ -644,34 +650,33 @@ static int put_object(struct conv *c, const struct layout_field *f, const struct
 	}
 	if (!rc && t != JSCAN_OBJECT_END)
 		rc = broken(c);
+	/* the last comma, or the bracket of an object without a value */
+	buf_truncate(c->out, c->out->len - 1);
 	if (c->n > first)
-		buf_truncate(c->out, c->out->len - 1);
+		buf_addc(c->out, '}');
 	c->n = first;
-	buf_addc(c->out, '}');
 	return rc;
 }
 
 static int put_array(struct conv *c, const struct layout_field *f, const struct column *col)
 {
-	size_t before, n = 0;
+	size_t before = c->out->len, from;
 	enum jscan_token t;
 	int rc = 0;
 
-	buf_addc(c->out, '[');
 	while (!rc && (t = jscan_next(&c->s)) != JSCAN_ARRAY_END) {
 		if (t == JSCAN_NULL)
 			return refuse(c, "null in an array not possible", f, STR("null"));
 		if (t < 0)
 			return broken(c);
-		if (n++)
-			buf_addc(c->out, ',');
-		before = c->out->len;
+		buf_addc(c->out, c->out->len > before ? ',' : '[');
+		from = c->out->len;
 		rc = put_value(c, f->element, col ? col->sub : NULL, true, t);
-		/* an element without content where others have some is of another type */
-		if (!rc && col && c->out->len == before)
-			rc = refuse(c, "array of more than one type not possible", f, t == JSCAN_ARRAY ? STR("[]") : STR("{}"));
+		if (c->out->len == from)
+			buf_truncate(c->out, from - 1);
 	}
-	buf_addc(c->out, ']');
+	if (c->out->len > before)
+		buf_addc(c->out, ']');
 	return rc;
 }
 

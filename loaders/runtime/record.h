@@ -3,7 +3,7 @@
  * sender's value in the form that the destination takes. Pure, but for the trees that are filled; a tree is as old as its layout. One thread.
  *
  * A column of objects is COL_JSON with its members in `sub`. A column of arrays is COL_JSON, `repeated`, with one nameless column in `sub`: its elements. They are
- * of one type, that of the first element seen, and never NULL. An array in an array is an object with one member `value`. Of a nested field integers and other
+ * of one type, that of the first element seen, and never NULL; one without a value is none. An array in an array is an object with one member `value`. Of a nested field integers and other
  * numbers share a column unless integers came first; each further type has one of its own, NAME__xx.
  */
 #ifndef STITCH_LOADER_RECORD_H
@@ -26,7 +26,7 @@ int record_fit(const struct dialect *d, struct column *c, const struct desc_colu
 bool record_is_decimal(const struct layout_field *f);
 
 /* The sender's value of f, an object or (with array) an array, as JSON in the destination's form and with its names, appended to out. told: of the row, or NULL.
- * 0, or -1 with the reason in why, and out as it was. */
+ * Nothing is appended for one without a value in it. 0, or -1 with the reason in why, and out as it was. */
 int record_value(const struct dialect *d, const struct layout_field *f, bool array, const struct column *c, const unsigned char *told, struct str value, struct buf *out,
 	struct buf *why) MUST_CHECK;
 /* Appended: a JSON number as the double it is, if that double prints back to it; or as text of a decimal, if that has not more than 29 digits before the point and

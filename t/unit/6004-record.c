@@ -137,13 +137,13 @@ static void values(void)
 	value_is("o", "{\"b c\" : {\"x\" : 1.0, \"y\":null}, \"old\": {\"a\":[\"q\"]}, \"City\":true}", "{\"b_c__re\":{\"x\":\"1\"},\"old\":\"{\\\"a\\\":[\\\"q\\\"]}\",\"city\":\"true\"}");
 	value_is("o", "{\"n\":9223372036854775807,\"empty\":{},\"f\":null}", "{\"n\":\"9223372036854775807\"}");
 	value_is("o", "{\"empty\":[],\"\\u0043ity\":\"x\"}", "{\"city\":\"x\"}");
-	value_is("o", "{}", "{}");
+	value_is("o", "{}", "");
 	value_is("o", "{\"n\":1,\"City\":\"a\",\"n\":2.5,\"f\":1,\"City\":null}", "{\"n__fl\":2.5,\"f\":1}");
-	value_is("o", "[{\"k\":\"a\"},{},{\"k\":null}]", "[{\"k\":\"a\"},{},{}]");
+	value_is("o", "[{\"k\":\"a\"},{},{\"k\":null}]", "[{\"k\":\"a\"}]");
 	value_is("i", "[1,2.5,-3e2,9007199254740993.0e0]", "number with more digits than a double has for i on [9007199254740993.0e0]");
 	value_is("i", "[1,2.5,-3e2]", "[1,2.5,-3e2]");
-	value_is("i", "[]", "[]");
-	value_is("m", "[[{\"v\":true}],[]]", "[{\"value\":[{\"v\":true}]},{\"value\":[]}]");
+	value_is("i", "[]", "");
+	value_is("m", "[[{\"v\":true}],[]]", "[{\"value\":[{\"v\":true}]}]");
 	value_is("none", "{}", "");
 	value_is("z", "[{},{\"x\":null}]", "");
 }
