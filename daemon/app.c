@@ -130,6 +130,7 @@ static int start_spool(struct app *a, struct err *e)
 	a->spool = spool_new(&sc, a->state, a->spool_mailbox, e);
 	if (!a->spool)
 		return err_wrap(e, "spool");
+	a->hooks = hooks_new(a->state, a->seal, MAX(10 * c->backoff_first, NSEC_PER_SEC));
 	spool_set_port(a->spool, runner_port(a->runner));
 	spool_on_idle(a->spool, loader_idle, a);
 	return runner_start(a->runner, e);
@@ -229,7 +230,7 @@ static int start_parts(struct app *a, struct err *e)
 		return err_wrap(e, "store %s", c->store);
 	if (open_queue(a, e) || start_streamery(a, e) || start_spool(a, e))
 		return -1;
-	if (stage_start(spool_stage(a->spool), e) || stage_start(streamery_stage(a->streamery), e) || queue_start(a->queue, e) ||
+	if (stage_start(spool_stage(a->spool), e) || stage_start(hooks_stage(a->hooks), e) || stage_start(streamery_stage(a->streamery), e) || queue_start(a->queue, e) ||
 		start_retention(a, e))
 		return -1;
 	/* the door last: it must not take what nobody carries on */
@@ -288,8 +289,12 @@ void app_stop(struct app *a, int64_t deadline)
 		drain_streamery(a, deadline);
 	if (a->spool && spool_stage(a->spool)->running)
 		drain_spool(a, deadline);
+	if (a->hooks)
+		hooks_cancel(a->hooks);
 	if (a->control)
 		control_stop(a->control);
+	if (a->hooks)
+		stage_stop(hooks_stage(a->hooks));
 	if (a->retention)
 		stage_stop(retention_stage(a->retention));
 	if (a->streamery)
@@ -312,6 +317,7 @@ void app_stop(struct app *a, int64_t deadline)
 	import_free(a->import);
 	retention_free(a->retention);
 	spool_free(a->spool);
+	hooks_free(a->hooks);
 	runner_free(a->runner);
 	mailbox_free(a->spool_mailbox); /* emptied by spool_free */
 	streamery_free(a->streamery);

@@ -7,6 +7,7 @@
 
 #include "daemon/config.h"
 #include "daemon/control/control.h"
+#include "daemon/spool/hooks.h"
 
 struct app {
 	const struct config *config;
@@ -21,6 +22,7 @@ struct app {
 	struct mailbox *spool_mailbox;
 	struct spool *spool;
 	struct runner *runner;
+	struct hooks *hooks;
 	struct retention *retention;
 	struct import *import;
 	struct control *control;

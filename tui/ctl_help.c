@@ -47,7 +47,7 @@ int ctl_help_on(const struct ctl_command *cmd)
 
 static void list(const char *first)
 {
-	static const char *const nouns[] = {"status", "source", "token", "client", "destination", "connect", "disconnect", "push", "flush", "table", "job", "reject", "batch",
+	static const char *const nouns[] = {"status", "source", "token", "client", "destination", "connect", "disconnect", "push", "flush", "table", "job", "reject", "hook", "batch",
 		"where", "pause", "resume", "event", "audit", "store", "state", "config", "help"};
 
 	for (size_t n = 0; n < ARRAY_LEN(nouns); n++)

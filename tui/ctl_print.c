@@ -24,6 +24,7 @@ static const struct {
 	{"table.show", "source table destination state accepted queued spooled loaded rejected discarded difference lag_s key_names error"},
 	{"job.list", "id state source table destination records bytes rejected_records attempts updated_ns error"},
 	{"reject.list", "id state source table destination field value reason"},
+	{"hook.list", "id state destination table load tries updated_ns error"},
 	{"pause.list", "kind name by since until reason"},
 	{"audit.list", "at_ns who action object result"},
 	{"event.list", "at_ns level kind object text"},

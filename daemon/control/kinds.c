@@ -179,7 +179,9 @@ json_t *kind_seal(const struct seal *seal, const char *kind, bool source, json_t
 		const struct setting *s = setting_of(k, key);
 		struct buf b = BUF_INIT;
 
-		if (!s || !(s->flags & SECRET) || strncmp(json_string_value(value), "sealed:", 7) == 0) {
+		bool secret = s ? (s->flags & SECRET) != 0 : !source && dest_rule_is_secret(key);
+
+		if (!secret || strncmp(json_string_value(value), "sealed:", 7) == 0) {
 			json_object_set(out, key, value);
 			continue;
 		}

@@ -7,7 +7,7 @@
 #include "str.h"
 #include "xalloc.h"
 
-const char *const dest_rule_names[] = {"concurrency", "maintenance", "time_zone", NULL};
+const char *const dest_rule_names[] = {"concurrency", "maintenance", "time_zone", "hook_url", "hook_secret", "hook_ca_file", NULL};
 
 bool dest_rule_is(const char *name)
 {
@@ -15,6 +15,34 @@ bool dest_rule_is(const char *name)
 		if (strcmp(dest_rule_names[k], name) == 0)
 			return true;
 	return false;
+}
+
+bool dest_rule_is_secret(const char *name)
+{
+	return strcmp(name, "hook_secret") == 0;
+}
+
+static char *text_of(json_t *settings, const char *name)
+{
+	const char *text = json_string_value(json_object_get(settings, name));
+
+	return text && *text ? xstrdup(text) : NULL;
+}
+
+static int read_hook(json_t *settings, struct dest_rules *out, struct err *e)
+{
+	out->hook_url = text_of(settings, "hook_url");
+	out->hook_secret = text_of(settings, "hook_secret");
+	out->hook_ca_file = text_of(settings, "hook_ca_file");
+	/* what it says of the data must not be read on the way */
+	if (out->hook_url && strncmp(out->hook_url, "https://", 8) != 0) {
+		free(out->hook_url);
+		out->hook_url = NULL;
+		return err_set(e, ERR_INVALID, "hook_url must begin with https://");
+	}
+	if (out->hook_ca_file && out->hook_ca_file[0] != '/')
+		return err_set(e, ERR_INVALID, "hook_ca_file must be absolute: it would depend on the daemon's working folder");
+	return 0;
 }
 
 static int read_concurrency(json_t *settings, struct dest_rules *out, struct err *e)
@@ -61,12 +89,15 @@ static int read_zone(json_t *settings, struct dest_rules *out, struct err *e)
 static int read_all(json_t *settings, struct dest_rules *out, struct err *e)
 {
 	*out = (struct dest_rules){.concurrency = 0};
-	return read_zone(settings, out, e) || read_concurrency(settings, out, e) || read_windows(settings, out, e) ? -1 : 0;
+	return read_zone(settings, out, e) || read_hook(settings, out, e) || read_concurrency(settings, out, e) || read_windows(settings, out, e) ? -1 : 0;
 }
 
 void dest_rules_free(struct dest_rules *r)
 {
 	zone_free(r->zone);
+	free(r->hook_url);
+	free(r->hook_secret);
+	free(r->hook_ca_file);
 	*r = (struct dest_rules){.zone = NULL};
 }
 

@@ -18,6 +18,7 @@ struct dest_rules {
 	struct cron_window windows[DEST_WINDOWS_MAX]; /* of maintenance: nothing is loaded */
 	unsigned n_windows;
 	struct zone *zone; /* owned; NULL: UTC */
+	char *hook_url, *hook_secret, *hook_ca_file; /* owned; NULL: none. The secret is as it is stored: sealed */
 };
 void dest_rules_free(struct dest_rules *r);
 /* Is it in a window at this moment (ns)? *since and *until: of that, else *until is when the next one begins; NEVER: none. */
@@ -25,6 +26,7 @@ bool dest_rules_maintenance(const struct dest_rules *r, int64_t now, int64_t *si
 
 extern const char *const dest_rule_names[]; /* NULL at the end */
 bool dest_rule_is(const char *name);
+bool dest_rule_is_secret(const char *name);
 /* *left (caller frees): the settings without ours, {} when they are no object. On -1 what could be understood is in out, and *left is there. left may be NULL. */
 int dest_rules_read(const char *settings, struct dest_rules *out, char **left, struct err *e) MUST_CHECK;
 int dest_rules_check(json_t *settings, struct err *e) MUST_CHECK;

@@ -59,6 +59,7 @@ void spool_loaded(struct spool *s, struct dest *d, unsigned slot, struct spool_e
 		spool_tx_event(t, "warn", "rejected", object, "%" PRIu64 " of %" PRIu64 " records of %s were rejected by %s and are kept", rejected,
 			rows + rejected, object, d->row.name);
 	recovered(t, d);
+	spool_tx_hook(t, d, &sl->load);
 	t->ev = ev;
 	sl->worked = true;
 	sl->state = SLOT_END;
@@ -146,6 +147,9 @@ void spool_failed(struct spool *s, struct dest *d, unsigned slot, const struct s
 		spool_add_due(d, t->not_before);
 		failure_event(t, d, sl, was_fine, was_down);
 	}
+	/* once a load, not at each try of it */
+	if (t->op == OP_FAILED && (in_data(t->class) || sl->load.attempt == 1 || was_fine))
+		spool_tx_hook(t, d, &sl->load);
 	log_warn("load %" PRId64 " of %s.%s into %s failed (%s, attempt %u): %s", t->load_id, sl->load.source ? sl->load.source : "?",
 		sl->load.table ? sl->load.table : "?", d->row.name, t->class, sl->load.attempt, t->text);
 	if (ev->msg.kind == SPOOL_EV_GONE)

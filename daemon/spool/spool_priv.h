@@ -79,7 +79,9 @@ struct spool_tx {
 	char class[16], text[600], batch[BATCH_ID_LEN];
 	int64_t not_before; /* FAILED */
 	struct spool_outcome outcome;
-	bool retry_all;
+	bool retry_all, hook; /* tell the destination's hook of it */
+	char *destination; /* name, for the hook */
+	struct load_row load; /* a copy of what the hook says of the load */
 	const char *event_level, *event_kind; /* NULL: no event */
 	char event_object[256], event_text[700];
 	int64_t again; /* mono: when to submit it again */
@@ -124,6 +126,7 @@ void spool_tx_submit(struct spool *s, struct spool_tx *t, struct now now);
 bool spool_tx_again(struct spool *s, struct spool_tx *t, struct now now) MUST_CHECK;
 void spool_tx_free(struct spool_tx *t);
 void spool_tx_event(struct spool_tx *t, const char *level, const char *kind, const char *object, const char *fmt, ...) PRINTF(5, 6);
+void spool_tx_hook(struct spool_tx *t, const struct dest *d, const struct load_row *load);
 /* Submit those whose time has come; returns the mono time of the next. */
 int64_t spool_tx_retry(struct spool *s, struct now now);
 

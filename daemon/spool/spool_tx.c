@@ -5,7 +5,9 @@
  * state.db in the end, so a transaction that failed for want of space (or because the state's mailbox was full) is submitted again each
  * second; after a crash the ledger in the destination answers for it.
  */
+#include "daemon/spool/hooks.h"
 #include "daemon/spool/spool_priv.h"
+#include "daemon/state/hook.h"
 
 #include "log.h"
 #include "xalloc.h"
@@ -47,12 +49,47 @@ static int run_op(struct db *db, struct spool_tx *t, struct err *e)
 	return 0;
 }
 
+static int add_hook(struct db *db, struct spool_tx *t, struct err *e)
+{
+	struct hook_row h = {.destination_id = t->destination_id, .load_id = t->load_id};
+	uint64_t rows = 0, rejected = 0;
+	int rc;
+
+	if (!t->hook)
+		return 0;
+	if (t->op == OP_DONE && db_hook_counts(db, t->load_id, &rows, &rejected, e))
+		return -1;
+	h.table = xasprintf("%s.%s", t->load.source, t->load.table);
+	h.body = hook_body(t->destination, &t->load, rows, rejected, t->op == OP_DONE ? NULL : t->class, t->text);
+	/* a name that is no UTF-8 cannot be told */
+	rc = h.body ? db_hook_add(db, &h, t->at, e) : 0;
+	free(h.table);
+	free(h.body);
+	return rc;
+}
+
+/* Only what the hook says is copied. */
+void spool_tx_hook(struct spool_tx *t, const struct dest *d, const struct load_row *load)
+{
+	if (!d->rules.hook_url || !load->source || !load->table || !load->schema)
+		return;
+	t->hook = true;
+	t->destination = xstrdup(d->row.name);
+	t->load = (struct load_row){.id = load->id, .attempt = load->attempt, .n = load->n, .source = xstrdup(load->source), .table = xstrdup(load->table), .schema = xstrdup(load->schema)};
+	t->load.batches = xcalloc(load->n + 1, sizeof(*t->load.batches));
+	for (size_t k = 0; k < load->n; k++) {
+		const struct batch_row *b = &load->batches[k].batch;
+
+		t->load.batches[k].batch = (struct batch_row){.created = b->created, .table_version = b->table_version, .lines = b->lines, .records = b->records};
+	}
+}
+
 static int run(struct db *db, struct state_tx *tx, struct err *e)
 {
 	struct spool_tx *t = container_of(tx, struct spool_tx, tx);
 	const struct spool_outcome *o = &t->outcome;
 
-	if (run_op(db, t, e))
+	if (run_op(db, t, e) || add_hook(db, t, e))
 		return -1;
 	/* a destination that was deleted meanwhile has no outcome */
 	if (o->set && db_destination_outcome(db, t->destination_id, o->class, o->text, t->at, o->not_before, e) && e->code != ERR_NOT_FOUND)
@@ -91,6 +128,8 @@ void spool_tx_free(struct spool_tx *t)
 {
 	load_row_free(&t->out);
 	spool_event_free(t->ev);
+	load_row_free(&t->load);
+	free(t->destination);
 	free(t);
 }
 

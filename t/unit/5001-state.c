@@ -272,7 +272,7 @@ static void test_newer(void)
 	ok(!state_open(dir, &e) && e.code == ERR_VERSION && strstr(e.text, "4711"), "a newer file is refused: %s", e.text);
 	snprintf(path, sizeof(path), "%s/state.db", dir);
 	db = db_open(path, true, &e);
-	if (!db || db_exec(db, "PRAGMA user_version = 2", &e) || db_close(db))
+	if (!db || db_exec(db, "PRAGMA user_version = 5", &e) || db_close(db))
 		bail("%s", e.text);
 }
 
