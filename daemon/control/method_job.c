@@ -7,6 +7,7 @@
 #include "xalloc.h"
 
 #define REJECTS_MAX 100
+#define DRY_RUN_TIMEOUT (90 * NSEC_PER_SEC)
 #define RAW_MAX 6000 /* bytes of a rejected record that are shown */
 
 static int job_of(struct control_call *c, struct job_row *out, struct err *e)
@@ -148,13 +149,60 @@ static void add_note(const struct job_row *j, json_t *v)
 				     "replay loads them again, one (also put right) or all", j->rejected, j->id));
 }
 
-/* Which records would be inserted and which updated is known to the destination alone. */
-static json_t *dry_run(const struct job_row *j)
+/* The job's batch as a load of its own. */
+static int load_of(struct control_call *c, const struct job_row *j, const struct world *w, struct load_row *out, struct err *e)
 {
-	bool done = j->state == JOB_DONE;
+	const struct connection_row *conn = world_connection(w, j->source_id, j->destination_id);
+	struct table_row t = {.id = 0};
+	int rc = -1;
 
-	return json_pack("{s:b, s:I, s:I, s:n, s:n, s:n}", "dry_run", 1, "load", (json_int_t)(done ? 0 : j->records), "skip",
-		(json_int_t)(done ? j->records : 0), "insert", "update", "reject");
+	*out = (struct load_row){.id = j->id, .destination_id = j->destination_id, .table_id = j->table_id, .source_id = j->source_id, .attempt = j->attempts + 1};
+	if (!conn)
+		return err_set(e, ERR_STATE, "source %s is not connected to %s any more", j->source, j->destination);
+	out->batches = xcalloc(1, sizeof(*out->batches));
+	if (db_batch_get(c->db, j->batch_id, &out->batches[0].batch, e))
+		return -1;
+	out->n = 1;
+	if (db_table_get_id(c->db, j->table_id, &t, e))
+		return -1;
+	out->load_time = now_get().real / NSEC_PER_MSEC * NSEC_PER_MSEC;
+	out->schema_version = out->batches[0].batch.schema_version;
+	out->source = xstrdup(j->source);
+	out->table = xstrdup(j->table);
+	out->schema = xstrdup(conn->schema);
+	out->key_names = xstrdup(t.key_names);
+	rc = db_table_columns(c->db, j->table_id, out->schema_version, &out->columns, e);
+	table_row_free(&t);
+	return rc;
+}
+
+/* Of what is loaded already nothing changes; else the destination is asked, and only it knows. */
+static json_t *dry_run(struct control_call *c, const struct job_row *j, struct err *e)
+{
+	const struct destination_row *d;
+	struct load_row load;
+	struct world w;
+	json_t *r = NULL, *v = NULL;
+
+	if (j->state == JOB_DONE)
+		return json_pack("{s:b, s:i, s:I, s:i, s:i, s:i}", "dry_run", 1, "load", 0, "skip", (json_int_t)j->records, "insert", 0, "update", 0, "reject", 0);
+	if (world_load(c->db, &w, e))
+		return NULL;
+	d = world_destination(&w, j->destination_id);
+	if (!d)
+		err_set(e, ERR_STATE, "destination %s was deleted", j->destination);
+	else if (!load_of(c, j, &w, &load, e))
+		r = runner_dry_run(c->ct->parts.runner, d, &load, DRY_RUN_TIMEOUT, e);
+	if (d)
+		load_row_free(&load);
+	world_free(&w);
+	if (!r)
+		return NULL;
+	v = json_pack("{s:b, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?}", "dry_run", 1, "load", json_object_get(r, "rows"), "skip", json_object_get(r, "skipped"), "insert",
+		json_object_get(r, "inserted"), "update", json_object_get(r, "updated"), "reject", json_object_get(r, "rejected"), "ddl", json_object_get(r, "ddl"), "rejects",
+		json_object_get(r, "rejects"));
+	json_decref(r);
+	return v;
 }
 
 json_t *method_job_replay(struct control_call *c, struct err *e)
@@ -168,8 +216,9 @@ json_t *method_job_replay(struct control_call *c, struct err *e)
 	if (job_of(c, &j, e))
 		return NULL;
 	if (param_flag(c, "dry_run")) {
-		v = dry_run(&j);
-		add_note(&j, v);
+		v = dry_run(c, &j, e);
+		if (v)
+			add_note(&j, v);
 		job_row_free(&j);
 		return v;
 	}

@@ -164,6 +164,13 @@ int loader_open_batches(struct store *store, char *const *paths, size_t n, int *
 	return 0;
 }
 
+void loader_close_batches(int *fds, size_t n)
+{
+	for (size_t k = 0; fds && k < n; k++)
+		close(fds[k]);
+	free(fds);
+}
+
 struct spool_event *loader_event(int kind, int64_t destination_id, unsigned slot, int64_t load_id, int64_t job_id)
 {
 	struct spool_event *ev = xcalloc(1, sizeof(*ev));

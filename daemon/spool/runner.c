@@ -76,6 +76,7 @@ struct runner {
 	_Atomic int64_t stop_deadline;
 	_Atomic unsigned count;
 	_Atomic bool no_asks;
+	_Atomic unsigned asks;
 };
 
 static void command_free(struct command *c)
@@ -740,7 +741,7 @@ unsigned runner_count(const struct runner *r)
 
 struct runner_parts runner_parts(struct runner *r)
 {
-	return (struct runner_parts){.libexec = r->libexec, .seal = r->seal, .memory = r->config.child_memory, .no_asks = &r->no_asks};
+	return (struct runner_parts){.libexec = r->libexec, .seal = r->seal, .memory = r->config.child_memory, .no_asks = &r->no_asks, .asks = &r->asks, .store = r->store};
 }
 
 void runner_cancel_asks(struct runner *r)

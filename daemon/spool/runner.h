@@ -21,6 +21,8 @@ void runner_cancel_asks(struct runner *r);
 unsigned runner_count(const struct runner *r); /* loader processes now */
 /* One-off calls on a loader of their own, for `destination check`, probe and table sample: blocks the caller (a thread of control), bounded by timeout.
  * settings: JSON object, sealed or plain. Returns the result (caller decrefs) or NULL. method: "loader.check" or "table.sample". */
+/* What a load would do: load.start as a dry run, its files opened here. Likewise. */
+json_t *runner_dry_run(struct runner *r, const struct destination_row *d, const struct load_row *load, int64_t timeout_ns, struct err *e) MUST_CHECK;
 json_t *runner_ask(struct runner *r, const char *kind, const char *name, const char *settings, const char *method, json_t *params, int64_t timeout_ns,
 	struct err *e) MUST_CHECK;
 

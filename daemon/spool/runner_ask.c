@@ -11,6 +11,9 @@
 #include "daemon/spool/runner_priv.h"
 
 #include "log.h"
+#include "xalloc.h"
+
+#define ASKS_MAX 8u
 
 static int late(const struct child *c, struct err *e)
 {
@@ -72,9 +75,9 @@ static int next_line(struct question *q, struct str *line, struct err *e)
 }
 
 /* The answer to one request; notifications on the way are dropped. */
-static int ask(struct question *q, const char *method, json_t *params, struct rpc_msg *answer, struct err *e)
+static int ask(struct question *q, const char *method, json_t *params, int *fds, size_t n_fds, struct rpc_msg *answer, struct err *e)
 {
-	int64_t id = child_request(&q->c, method, params, NULL, 0);
+	int64_t id = child_request(&q->c, method, params, fds, n_fds);
 	struct str line;
 
 	if (send_all(q, e))
@@ -120,23 +123,22 @@ static void finish(struct child *c)
 	child_free(c);
 }
 
-json_t *runner_ask(struct runner *r, const char *kind, const char *name, const char *settings, const char *method, json_t *params, int64_t timeout_ns,
-	struct err *e)
+/* fds: taken, also on error. */
+static json_t *ask_one(const struct runner_parts *parts, const char *kind, const char *name, const char *settings, const char *method, json_t *params, int *fds, size_t n_fds,
+	int64_t timeout_ns, struct err *e)
 {
-	struct runner_parts parts = runner_parts(r);
 	struct rpc_msg m = {NULL};
-	json_t *open_params = loader_open_params(parts.seal, name, settings, e), *empty, *result = NULL;
-	struct question q = {.deadline = now_get().mono + timeout_ns, .no_asks = parts.no_asks};
+	json_t *open_params = loader_open_params(parts->seal, name, settings, e), *empty, *result = NULL;
+	struct question q = {.deadline = now_get().mono + timeout_ns, .no_asks = parts->no_asks};
 	bool is_check = strcmp(method, "loader.check") == 0;
 
-	if (!open_params)
-		return NULL;
-	if (child_spawn(&q.c, parts.libexec, kind, parts.memory, e)) {
+	if (!open_params || child_spawn(&q.c, parts->libexec, kind, parts->memory, e)) {
 		json_decref(open_params);
+		loader_close_batches(fds, n_fds);
 		return NULL;
 	}
 	empty = json_object();
-	if (ask(&q, "loader.open", open_params, &m, e))
+	if (ask(&q, "loader.open", open_params, NULL, 0, &m, e))
 		goto out;
 	/* a check says by itself what is wrong with the connection */
 	if (m.error && !is_check) {
@@ -145,16 +147,64 @@ json_t *runner_ask(struct runner *r, const char *kind, const char *name, const c
 	}
 	rpc_msg_free(&m);
 	m = (struct rpc_msg){NULL};
-	if (ask(&q, method, params ? params : empty, &m, e))
+	if (ask(&q, method, params ? params : empty, fds, n_fds, &m, e)) {
+		fds = NULL;
 		goto out;
+	}
+	fds = NULL;
 	if (m.error)
 		error_of(m.error, e);
 	else
 		result = json_incref(m.result);
 out:
+	loader_close_batches(fds, n_fds);
 	rpc_msg_free(&m);
 	json_decref(open_params);
 	json_decref(empty);
 	finish(&q.c);
+	return result;
+}
+
+/* Each is a process: who asks very much waits for nobody, and is told so. */
+static int enter(const struct runner_parts *parts, struct err *e)
+{
+	if (atomic_fetch_add(parts->asks, 1) < ASKS_MAX)
+		return 0;
+	atomic_fetch_sub(parts->asks, 1);
+	return err_set(e, ERR_FULL, "%u checks, samples and dry runs are under way: try again when some have ended", ASKS_MAX);
+}
+
+json_t *runner_ask(struct runner *r, const char *kind, const char *name, const char *settings, const char *method, json_t *params, int64_t timeout_ns,
+	struct err *e)
+{
+	struct runner_parts parts = runner_parts(r);
+	json_t *result;
+
+	if (enter(&parts, e))
+		return NULL;
+	result = ask_one(&parts, kind, name, settings, method, params, NULL, 0, timeout_ns, e);
+	atomic_fetch_sub(parts.asks, 1);
+	return result;
+}
+
+json_t *runner_dry_run(struct runner *r, const struct destination_row *d, const struct load_row *load, int64_t timeout_ns, struct err *e)
+{
+	struct runner_parts parts = runner_parts(r);
+	char **paths = xcalloc(load->n + 1, sizeof(*paths));
+	json_t *params, *result = NULL;
+	int *fds = NULL;
+	size_t failed;
+
+	for (size_t k = 0; k < load->n; k++)
+		paths[k] = load->batches[k].batch.path;
+	params = loader_load_params(load, e);
+	if (params && !enter(&parts, e)) {
+		json_object_set_new(params, "dry_run", json_true());
+		if (loader_open_batches(parts.store, paths, load->n, &fds, &failed, e) == 0)
+			result = ask_one(&parts, d->kind, d->name, d->settings, "load.start", params, fds, load->n, timeout_ns, e);
+		atomic_fetch_sub(parts.asks, 1);
+	}
+	json_decref(params);
+	free(paths);
 	return result;
 }

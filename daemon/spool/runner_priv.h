@@ -52,6 +52,8 @@ struct runner_parts {
 	const struct seal *seal;
 	uint64_t memory;
 	_Atomic bool *no_asks;
+	_Atomic unsigned *asks; /* under way */
+	struct store *store;
 };
 struct runner_parts runner_parts(struct runner *r) MUST_CHECK;
 
@@ -62,6 +64,7 @@ json_t *loader_load_params(const struct load_row *load, struct err *e) MUST_CHEC
 json_t *loader_discard_params(const struct load_row *load) MUST_CHECK;
 /* Descriptors of all batch files (malloc'ed); -1: *failed says which cannot be opened. */
 int loader_open_batches(struct store *store, char *const *paths, size_t n, int **fds, size_t *failed, struct err *e) MUST_CHECK;
+void loader_close_batches(int *fds, size_t n); /* and frees the array; NULL is fine */
 struct spool_event *loader_event(int kind, int64_t destination_id, unsigned slot, int64_t load_id, int64_t job_id) MUST_CHECK;
 int loader_event_done(struct spool_event *ev, json_t *result, struct err *e) MUST_CHECK;
 int loader_event_discarded(struct spool_event *ev, json_t *result, struct err *e) MUST_CHECK;
