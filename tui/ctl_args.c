@@ -177,6 +177,18 @@ static int text_json(const char *text, const char *what, json_t **out, struct er
 	return *out ? 0 : err_set(e, ERR_INVALID, _("%s: it is not UTF-8"), what);
 }
 
+/* Those of daemon/control/kinds.c; an empty value takes one away. */
+static bool is_secret(const char *key)
+{
+	static const char *const names[] = {"password", "secret", "secret_old", "hook_secret", "private_key", "credentials", "secret_key", "session_token", "s3_secret_key",
+		"s3_session_token"};
+
+	for (size_t k = 0; k < ARRAY_LEN(names); k++)
+		if (strcmp(names[k], key) == 0)
+			return true;
+	return false;
+}
+
 static int add_setting(json_t *params, const char *pair, struct err *e)
 {
 	const char *eq = strchr(pair, '=');
@@ -191,6 +203,11 @@ static int add_setting(json_t *params, const char *pair, struct err *e)
 		json_object_set_new(params, "set", set);
 	}
 	key = xstrndup(pair, (size_t)(eq - pair));
+	if (is_secret(key) && eq[1] && eq[1] != '@' && strcmp(eq + 1, "-") != 0) {
+		err_set(e, ERR_INVALID, _("%s is a secret, and the command line is seen by others: give it as %s=@FILE, or %s=- for standard input"), key, key, key);
+		free(key);
+		return -1;
+	}
 	value = ctl_value(eq + 1, key, e);
 	if (value && !text_json(value, key, &v, e)) {
 		json_object_set_new(set, key, v);
@@ -217,6 +234,8 @@ static int value_json(const struct ctl_item *it, const char *text, const char *w
 		}
 		if (str_eqc(kind, "N"))
 			return err_set(e, ERR_INVALID, _("%s takes a number, not \"%s\""), what, text);
+		if (str_to_duration(str_c(text), &n))
+			return err_set(e, ERR_INVALID, _("%s takes seconds or a duration such as 5m, not \"%s\""), what, text);
 	}
 	if (!str_eqc(kind, "JSON"))
 		return text_json(text, what, out, e);

@@ -28,6 +28,7 @@
 
 #define CLIENTS_MAX 64
 #define CALLS_PER_CLIENT 16
+#define HELPERS_MAX 128 /* threads of all connections together */
 #define OUT_MAX (8u << 20)
 #define READ_SIZE (64u << 10)
 #define EVENTS_A_SECOND 100
@@ -258,6 +259,16 @@ static void give_to_helper(struct client *cl, const struct control_method *metho
 	mailbox_reply(sv->mail, &c->msg);
 }
 
+static unsigned helpers_now(struct control_server *sv)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&sv->lock);
+	n = sv->helpers;
+	pthread_mutex_unlock(&sv->lock);
+	return n;
+}
+
 static void dispatch(struct client *cl, struct rpc_msg *m)
 {
 	const struct control_method *method;
@@ -292,6 +303,10 @@ static void dispatch(struct client *cl, struct rpc_msg *m)
 		return;
 	if (cl->calls >= CALLS_PER_CLIENT) {
 		answer_error(cl, m->id, RPC_FAILED, "full", "too many calls at once on this connection");
+		return;
+	}
+	if (helpers_now(cl->ct->server) >= HELPERS_MAX) {
+		answer_error(cl, m->id, RPC_FAILED, "full", "too many calls at once: try again when some have ended");
 		return;
 	}
 	give_to_helper(cl, method, m);
@@ -547,12 +562,45 @@ static void sample(struct control *ct, struct db *db, int64_t *last_event)
 	snapshot_free(&s);
 }
 
+struct door_arg {
+	bool shut;
+	const char *why;
+};
+
+static int run_door(struct db *db, void *arg, struct err *e)
+{
+	const struct door_arg *a = arg;
+	char text[700];
+	struct event_row ev = {.at = now_get().real, .text = text};
+
+	ev.level = (char *)(uintptr_t)(a->shut ? "error" : "info");
+	ev.kind = (char *)(uintptr_t)(a->shut ? "door-shut" : "door-open");
+	ev.object = (char *)(uintptr_t)"import";
+	snprintf(text, sizeof(text), a->shut ? "records are refused with 503: %.500s" : "records are taken again%.0s", a->why);
+	return db_event_add(db, &ev, e);
+}
+
+/* A full disk leaves room for this (state.db has blocks of its own); where it does not, the log has it. */
+static void watch_door(struct control *ct, bool *was_shut)
+{
+	struct err why = ERR_INIT, e = ERR_INIT;
+	struct door_arg a = {.shut = ct->parts.import && import_shut(ct->parts.import, &why), .why = why.text};
+
+	if (a.shut == *was_shut || atomic_load(&ct->stopping))
+		return;
+	*was_shut = a.shut;
+	log_warn("the door is %s%s", a.shut ? "shut: " : "open again", a.shut ? why.text : "");
+	if (state_call(ct->parts.state, run_door, &a, &e))
+		log_warn("that the door is %s could not be written as an event: %s", a.shut ? "shut" : "open", e.text);
+}
+
 static void *sampler(void *arg)
 {
 	struct control *ct = arg;
 	struct err e = ERR_INIT;
 	struct db *db = state_reader(ct->parts.state, &e);
 	int64_t last_event, began, took;
+	bool shut = false;
 
 	log_context("control");
 	if (!db) {
@@ -563,6 +611,7 @@ static void *sampler(void *arg)
 	while (!atomic_load(&ct->stopping)) {
 		began = now_get().mono;
 		sample(ct, db, &last_event);
+		watch_door(ct, &shut);
 		took = now_get().mono - began;
 		/* never more than a twentieth of a core for it */
 		control_wait(ct, MAX(NSEC_PER_SEC - took, took * 19));

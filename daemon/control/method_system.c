@@ -249,6 +249,22 @@ static json_t *wait_loaded(struct control_call *c, const struct scope *sc, int64
 	return NULL;
 }
 
+/* What was accepted and not cut yet is known to the queue alone. */
+static int check_table(struct control_call *c, const struct scope *sc, const char *source, struct err *e)
+{
+	struct snapshot s;
+	bool known = false;
+
+	if (!sc->table)
+		return 0;
+	if (snapshot_take(c->ct, c->db, true, &s, e))
+		return -1;
+	for (size_t k = 0; k < s.n; k++)
+		known |= s.pairs[k].source_id == sc->source_id && strcmp(s.pairs[k].table, sc->table) == 0;
+	snapshot_free(&s);
+	return known ? 0 : err_set(e, ERR_NOT_FOUND, "source %s has no table \"%s\": nothing was accepted for it yet", source, sc->table);
+}
+
 static int scope_of(struct control_call *c, struct scope *sc, struct err *e)
 {
 	const char *name = param_str(c, "source");
@@ -271,7 +287,7 @@ static int scope_of(struct control_call *c, struct scope *sc, struct err *e)
 	if (!fed && json_object_get(c->params, "wait"))
 		err_set(e, ERR_STATE, "source %s is connected to no destination: its records cannot be loaded (stitchctl connect %s DESTINATION)", name, name);
 	else
-		rc = 0;
+		rc = check_table(c, sc, name, e);
 out:
 	world_free(&w);
 	return rc;

@@ -3,12 +3,14 @@
  * Each line says what, since when, how much waits and when the next attempt is.
  */
 #include "daemon/control/status.h"
+#include "daemon/state/replay.h"
 
 #include "file.h"
 #include "xalloc.h"
 
 #define LINES_MAX 100
 #define JOBS_LOOKED_AT 1000
+#define REJECTED_NEWS (24 * 3600 * NSEC_PER_SEC) /* afterwards they are counted and listed, and nobody is called any more */
 
 struct problem {
 	const char *level;
@@ -144,15 +146,22 @@ static int add_jobs(struct db *db, const struct snapshot *s, struct problems *l,
 }
 
 /* Records that were rejected one by one, in jobs that are done otherwise. */
-static void add_rejected(const struct snapshot *s, struct problems *l)
+static int add_rejected(struct db *db, const struct snapshot *s, struct problems *l, struct err *e)
 {
+	struct rejected_pair *news;
+	size_t n_news;
+
+	if (db_rejected_since(db, s->world.now - REJECTED_NEWS, &news, &n_news, e))
+		return -1;
 	for (size_t k = 0; k < s->n && l->n < LINES_MAX; k++) {
 		const struct snap_pair *pair = &s->pairs[k];
 		struct problem *p;
-		bool known = false;
+		bool known = false, is_new = false;
 		char *object;
 
-		if (!pair->rejected)
+		for (size_t i = 0; i < n_news; i++)
+			is_new |= news[i].table_id == pair->table_id && news[i].destination_id == pair->destination_id;
+		if (!pair->rejected || !is_new)
 			continue;
 		object = xasprintf("table %s.%s -> %s", pair->source, pair->table, pair->destination);
 		for (size_t i = 0; i < l->n && !known; i++)
@@ -162,11 +171,13 @@ static void add_rejected(const struct snapshot *s, struct problems *l)
 			continue;
 		}
 		p = add(l, "warn", object,
-			xasprintf("%" PRIu64 " record%s rejected and kept, %" PRIu64 " loaded", pair->rejected, pair->rejected == 1 ? "" : "s",
+			xasprintf("%" PRIu64 " record%s rejected and kept, %" PRIu64 " loaded (stitchctl reject list)", pair->rejected, pair->rejected == 1 ? "" : "s",
 				pair->loaded));
 		p->tables = 1;
 		p->records = pair->rejected;
 	}
+	free(news);
+	return 0;
 }
 
 static void add_whole(struct control *ct, const struct snapshot *s, struct problems *l)
@@ -235,11 +246,10 @@ json_t *problems_json(struct control *ct, struct db *db, const struct snapshot *
 	add_pauses(s, &l);
 	add_unconnected(s, &l);
 	if (add_jobs(db, s, &l, JOB_CORRUPT, e) || add_jobs(db, s, &l, JOB_REJECTED, e) || add_jobs(db, s, &l, JOB_HELD, e) ||
-		add_jobs(db, s, &l, JOB_DEFERRED, e)) {
+		add_jobs(db, s, &l, JOB_DEFERRED, e) || add_rejected(db, s, &l, e)) {
 		json_decref(list);
 		list = NULL;
 	}
-	add_rejected(s, &l);
 	if (l.n)
 		qsort(l.p, l.n, sizeof(*l.p), worse);
 	for (size_t k = 0; k < l.n; k++) {

@@ -101,6 +101,32 @@ int db_rejected_list(struct db *db, const struct rejected_filter *f, const struc
 	return rc;
 }
 
+int db_rejected_since(struct db *db, int64_t since, struct rejected_pair **out, size_t *n, struct err *e)
+{
+	struct q q;
+	int rc;
+
+	*out = NULL;
+	*n = 0;
+	if (q_begin(&q, db,
+		    "SELECT DISTINCT b.table_id, r.destination_id FROM (SELECT destination_id, batch_id FROM rejected WHERE created >= ? AND loaded = 0 ORDER BY created DESC "
+		    "LIMIT 20000) r JOIN batch b ON b.id = r.batch_id",
+		    e))
+		return -1;
+	q_i64(&q, since);
+	while ((rc = q_row(&q, e)) == 1) {
+		*out = db_grow(*out, *n, sizeof(**out));
+		(*out)[*n].table_id = q_get_i64(&q);
+		(*out)[(*n)++].destination_id = q_get_i64(&q);
+	}
+	if (rc < 0) {
+		free(*out);
+		*out = NULL;
+		*n = 0;
+	}
+	return rc;
+}
+
 /* --- replay --- */
 
 static int find(struct db *db, const struct rejected_key *key, struct rejected_row **row, struct err *e)

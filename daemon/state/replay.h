@@ -25,6 +25,10 @@ struct rejected_filter { int64_t table_id, destination_id, job_id; const char *b
 int db_rejected_list(struct db *db, const struct rejected_filter *f, const struct rejected_key *after, unsigned limit, struct rejected_row **out, size_t *n,
 	struct err *e) MUST_CHECK;
 
+/* Pairs of table and destination with records rejected since then and not loaded yet; looks at the newest 20,000. caller frees *out. */
+struct rejected_pair { int64_t table_id, destination_id; };
+int db_rejected_since(struct db *db, int64_t since, struct rejected_pair **out, size_t *n, struct err *e) MUST_CHECK;
+
 /* What a replay is made of; borrowed. */
 struct replay {
 	struct rejected_key key;

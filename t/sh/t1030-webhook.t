@@ -50,14 +50,14 @@ is "without its key" 400 "$(send "$orders" $J '{"type":"paid"}')"
 like "it is told" 'Record is missing key property id' "$(cat "$T/body")"
 
 # --- signatures ---
-signed=$(hook signed --set signature_header=X-Hub-Signature-256 --set secret=first)
+signed=$(hook signed --set signature_header=X-Hub-Signature-256 --set secret=@<(printf first))
 sign() { printf '%s' "$1" | openssl dgst -sha256 -hmac "$2" -r | cut -d' ' -f1; }
 body='{"n":1}'
 is "signed" 201 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: sha256=$(sign "$body" first)")"
 is "not signed" 401 "$(send "$signed" $J "$body")"
 is "signed by another" 401 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: sha256=$(sign "$body" second)")"
 is "another body" 401 "$(send "$signed" $J '{"n":2}' -H "X-Hub-Signature-256: sha256=$(sign "$body" first)")"
-ok "the secret changes" ctl source set signed --set secret=second --set secret_old=first
+ok "the secret changes" ctl source set signed --set secret=@<(printf second) --set secret_old=@<(printf first)
 is "the new one" 201 "$(send "$signed" $J "$body" -H 'Idempotency-Key: k1' -H "X-Hub-Signature-256: $(sign "$body" second)")"
 is "not signed, with its key" 401 "$(send "$signed" $J "$body" -H 'Idempotency-Key: k1')"
 is "and the old one" 201 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: $(sign "$body" first)")"
@@ -68,8 +68,8 @@ ok "the old one ends" ctl source set signed --set secret_old=
 is "it is refused" 401 "$(send "$signed" $J "$body" -H "X-Hub-Signature-256: $(sign "$body" first)")"
 unlike "secrets are not shown" 'second' "$(ctl --json source show signed)"
 unlike "nor is a token logged" "${signed##*/}|${plain##*/}" "$(cat "$T"/stitchd*.log "$T"/*.err 2>/dev/null)"
-exits 1 "a secret without its header is refused" ctl source create --kind webhook --name half --set secret=x
-exits 1 "an unknown algorithm too" ctl source create --kind webhook --name half --set secret=x --set signature_header=X --set signature_algorithm=md5
+exits 1 "a secret without its header is refused" ctl source create --kind webhook --name half --set secret=@<(printf x)
+exits 1 "an unknown algorithm too" ctl source create --kind webhook --name half --set secret=@<(printf x) --set signature_header=X --set signature_algorithm=md5
 
 # --- forms ---
 form=$(hook form --set form=fields)

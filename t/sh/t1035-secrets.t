@@ -23,7 +23,7 @@ for level in error warn info debug; do
 	start_stitchd --log-level "$level" || bail "no daemon"
 	if [ "$level" = error ]; then
 		token=$(sqlite_chain shop) || bail "no chain"
-		hook=$(ctl --json source create --kind webhook --name hook --set signature_header=X-Sign --set secret="$MARK-secret" --set secret_old="$MARK-old" | jq -r .url_path)
+		hook=$(ctl --json source create --kind webhook --name hook --set signature_header=X-Sign --set secret=@<(printf %s "$MARK-secret") --set secret_old=@<(printf %s "$MARK-old") | jq -r .url_path)
 		ctl connect hook local >/dev/null
 		printf %s "$MARK-password" >"$T/pw"
 		ctl destination create --kind postgres --name pg --set host=127.0.0.1 --set port=1 --set user=u --set password="@$T/pw" --set dbname=d >/dev/null || bail "no destination"

@@ -142,9 +142,17 @@ wait_for 30 '[ -s "$T/followed" ]'
 ctl pause source shop >/dev/null && ctl resume source shop >/dev/null
 ok "event list --follow shows what happens" wait_for 30 'grep -q "\"kind\": *\"resumed\"" "$T/followed" || jq -e "select(.kind == \"resumed\")" "$T/followed" | grep -q resumed'
 
+# --- what must not pass ---
+exits 2 "a secret on the command line is refused" ctl destination create --kind postgres --name x --set dbname=d --set password=hidden
+unlike "and not repeated" hidden "$err"
+like "it is told how" 'password=@FILE' "$err"
+exits 2 "a wait that is none" ctl flush --wait soon
+exits 1 "a table that is not there" ctl flush shop ordres
+like "is told" 'has no table "ordres"' "$err"
+
 # --- a destination that fails ---
 closed=$(free_port)
-exits 0 "a destination that cannot be reached is created" ctl destination create --kind postgres --name away --set host=127.0.0.1 --set port="$closed" --set user=u --set password=hidden --set dbname=d
+exits 0 "a destination that cannot be reached is created" ctl destination create --kind postgres --name away --set host=127.0.0.1 --set port="$closed" --set user=u --set password=@<(printf hidden) --set dbname=d
 like "and said to be so" '^stitchctl: destination create: created, but its check failed: ' "$err"
 ctl --json source create --kind import --name late >/dev/null && ctl connect late away >/dev/null
 ctl push late --table t --key id < <(head -n 5 "$T/in") >/dev/null

@@ -198,6 +198,26 @@ static void rewound_whole(void)
 	dtest_close();
 }
 
+static void news(void)
+{
+	struct rejected_pair *p;
+	size_t n;
+
+	begin();
+	MUST(db_rejected_since(db, 0, &p, &n, &err));
+	is_int(2, (int64_t)n, "both destinations have rejected lately");
+	free(p);
+	MUST(db_rejected_since(db, now + 1, &p, &n, &err));
+	is_int(0, (int64_t)n, "and nothing since");
+	free(p);
+	replay(second, 1, 10);
+	load(second, NULL, 0, "");
+	MUST(db_rejected_since(db, 0, &p, &n, &err));
+	is_int(1, (int64_t)n, "what was loaded by a replay is no news");
+	free(p);
+	dtest_close();
+}
+
 static void nothing_is_held_up(void)
 {
 	uint64_t safe, jobs;
@@ -227,5 +247,6 @@ int main(void)
 	rewound();
 	rewound_whole();
 	nothing_is_held_up();
+	news();
 	return done_testing();
 }
