@@ -23,6 +23,7 @@
 #define PAUSE_MAX 20000	    /* ms: who asks for more gets the load put off */
 #define POLL_FIRST 100	    /* ms */
 #define POLL_MAX 3000
+#define POLL_SPARE 600	    /* s */
 #define ANSWER_MAX (64u << 20)
 
 static int64_t wall(void)
@@ -326,7 +327,7 @@ static void request_body(const struct snow *s, const char *sql, unsigned n, stru
 
 static int await(struct snow *s, json_t **answer, struct err *e)
 {
-	int64_t pause = POLL_FIRST;
+	int64_t pause = POLL_FIRST, end = wall() + STATEMENT_MAX + POLL_SPARE;
 	unsigned status = 202;
 	int rc = 0;
 
@@ -334,6 +335,8 @@ static int await(struct snow *s, json_t **answer, struct err *e)
 		const char *handle = text_of(*answer, "statementHandle");
 		char *url;
 
+		if (wall() > end)
+			return err_set(e, ERR_TRANSIENT, "Snowflake works on a statement for longer than it was given (%d s)", STATEMENT_MAX);
 		if (!*handle || strspn(handle, "0123456789abcdefABCDEF-") != strlen(handle))
 			return err_set(e, ERR_TRANSIENT, "Snowflake works on a statement and does not say which");
 		url = xasprintf("%s/api/v2/statements/%s", s->url, handle);

@@ -381,12 +381,17 @@ int sf_commit(void *self, struct err *e)
 	if (sf_run(s, buf_cstr(&s->load.sql), s->load.n, NULL, e)) {
 		if (strstr(e->text, GUARD))
 			return err_set(e, ERR_TRANSIENT, "another load of this table came in between; this one is tried again");
-		if (strcmp(s->code, NOT_THERE) == 0 || strcmp(s->code, "") == 0) {
-			/* dropped at this moment; or no answer: the ledger tells the next attempt */
-			e->code = e->code == ERR_CONFIG && !*s->code ? ERR_CONFIG : ERR_TRANSIENT;
+		if (strcmp(s->code, NOT_THERE) == 0) {
+			/* dropped at this moment: the next try makes it again */
 			sf_forget_schema(s, s->load.job->schema);
+			e->code = ERR_TRANSIENT;
 		}
-		return e->code == ERR_TRANSIENT || e->code == ERR_TIMEOUT ? err_wrap(e, "the outcome of COMMIT is not known, the next attempt asks the ledger") : -1;
+		/* no answer, or none of Snowflake's: the ledger tells the next attempt */
+		if (!*s->code && e->code != ERR_CONFIG) {
+			e->code = ERR_TRANSIENT;
+			err_wrap(e, "the outcome of COMMIT is not known, the next attempt asks the ledger");
+		}
+		return -1;
 	}
 	sf_stage_drop(s);
 	log_debug("loaded with %" PRIu64 " requests to Snowflake, %" PRIu64 " bytes staged", s->requests, s->bytes);

@@ -155,6 +155,18 @@ static int put_int(struct snow *s, struct jwrite *w, size_t k, const char *name,
 	return put_number(s, w, k, str_mem(text, (size_t)snprintf(text, sizeof(text), "%" PRId64, i)), true, small, e);
 }
 
+/* A column of text may have been made shorter, or by hand. */
+static bool fits_text(const struct sf_real *real, struct str text)
+{
+	size_t n = 0;
+
+	if (!real || !real->precision || text.len <= real->precision)
+		return true;
+	for (size_t k = 0; k < text.len; k++)
+		n += ((unsigned char)text.ptr[k] & 0xC0) != 0x80;
+	return n <= real->precision;
+}
+
 static int add_cell(struct snow *s, struct jwrite *w, size_t k, const struct cell *cell, struct err *e)
 {
 	char name[24], text[TIMEFMT_MAX];
@@ -178,6 +190,8 @@ static int add_cell(struct snow *s, struct jwrite *w, size_t k, const struct cel
 		jwrite_kv_str(w, name, str_mem(text, n));
 		break;
 	case CELL_TEXT:
+		if (!fits_text(s->out[k].real, cell->s))
+			return refuse(s, &s->lo->columns[k], cell->s, "text too long", e);
 		jwrite_kv_str(w, name, cell->s.ptr ? cell->s : STR(""));
 		break;
 	case CELL_JSON:

@@ -40,7 +40,7 @@ struct sf_stage {
 };
 
 /* What a column of the table really is: what it takes is checked before the server sees it. */
-struct sf_real { char *name; bool is_float; unsigned precision, scale; };
+struct sf_real { char *name; bool is_float; unsigned precision /* of text: characters */, scale; };
 /* A column of the layout, and the one beside it that takes the numbers which it cannot hold. */
 struct sf_out {
 	const struct sf_real *real; /* NULL: not known */

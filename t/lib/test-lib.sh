@@ -249,8 +249,13 @@ start_s3() {
 	bin=$("$top/t/lib/parts.sh" s3 2>"$T/s3.why") || skip_all "no S3 server: $(tail -n 3 "$T/s3.why")"
 	mkdir -p "$T/env"
 	ln -sfn "$bin" "$T/env/s3-bin"
-	[ -n "${S3_PORT:-}" ] || S3_PORT=$(free_port)
-	said=$(s3_server start 2>&1) || bail "the S3 server does not start: $said"
+	if [ -n "${S3_PORT:-}" ]; then
+		said=$(s3_server start 2>&1)
+	else
+		# somebody else may have taken the free port meanwhile
+		for _ in 1 2 3; do S3_PORT=$(free_port) && said=$(s3_server start 2>&1) && break; done
+	fi
+	s3_server status >/dev/null 2>&1 || bail "the S3 server does not start: $said"
 	eval "$(s3_server env)"
 	S3_DATA=$T/env/s3-run/main/data/$S3_BUCKET
 }

@@ -262,6 +262,17 @@ is "a column of yours becomes NULL in rows that are replaced; a comment of yours
 3|1500|mine
 5|9007199254740993|mine' "$(q 'SELECT id, x, note FROM "DWH"."SHOP"."EXACT" ORDER BY id' | sed 's/\.000000//; s/2\.500000/2.5/')"
 is "the table is left as it was made" 'ID NUMBER(38,0)|X NUMBER(38,6)|X__FL FLOAT|NOTE TEXT' "$(types exact)"
+q 'ALTER TABLE "DWH"."SHOP"."EXACT" ADD COLUMN "CODE" VARCHAR(3)' >/dev/null
+drive <<'END'
+table exact id
+batch p2
+entry 3
+rec 9 {"id":7,"code":"äöü"}
+rec 9 {"id":8,"code":"abcd"}
+end
+load p2
+END
+is "text that is longer than your column is rejected, by characters" '[[1,1,false]] äöü' "$(counts) $(q 'SELECT code FROM "DWH"."SHOP"."EXACT" WHERE id = 7')"
 q 'DROP SCHEMA "DWH"."SOMESHOP" CASCADE' >/dev/null
 drive <<'END'
 schema Some-Shop
