@@ -646,11 +646,45 @@ static void refit(struct layout_field *f, size_t *const *to)
 		refit(f->element, to);
 }
 
-void layouts_keep(struct layouts *los, bool *const *used, bool none)
+/*
+ * rename_first: the first type's column has its suffix where another type's column stays, and then it stays, too, so that a load of an older schema finds it by
+ * that name; where none does, it is as if the other type had never come.
+ */
+static void name_first(struct layouts *los, const struct layout_field *f, bool **used)
+{
+	size_t at[COL_TYPES + 2] = {f->object, f->array}, first = NO_COLUMN;
+	struct column *columns = f->table == NO_TABLE ? NULL : los->t[f->table].columns;
+	bool others = false;
+
+	for (size_t k = 0; k < COL_TYPES; k++)
+		at[k + 2] = f->column[k];
+	for (size_t k = 0; k < ARRAY_LEN(at); k++)
+		if (at[k] != NO_COLUMN && columns[at[k]].other && columns[at[k]].suffixed)
+			first = at[k];
+	for (size_t k = 0; k < ARRAY_LEN(at) && first != NO_COLUMN; k++)
+		others |= at[k] != NO_COLUMN && at[k] != first && used[f->table][at[k]];
+	if (first != NO_COLUMN && others) {
+		used[f->table][first] = true;
+	} else if (first != NO_COLUMN) {
+		char *name = columns[first].name;
+
+		columns[first].name = columns[first].other;
+		columns[first].other = name;
+		columns[first].suffixed = false;
+	}
+	for (size_t k = 0; k < f->n_members && f->flat_object; k++)
+		name_first(los, f->members[k], used);
+	if (f->element && f->flat_array)
+		name_first(los, f->element, used);
+}
+
+void layouts_keep(struct layouts *los, bool **used, bool none)
 {
 	size_t **to = xcalloc(los->n, sizeof(*to)), n = los->n;
 	bool *gone = xcalloc(los->n, sizeof(*gone));
 
+	for (size_t k = 0; k < los->top.n_members; k++)
+		name_first(los, los->top.members[k], used);
 	for (size_t k = 0; k < n; k++) {
 		to[k] = xcalloc(los->t[k].n, sizeof(**to));
 		keep_columns(&los->t[k], used[k], to[k]);

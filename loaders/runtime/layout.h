@@ -122,7 +122,7 @@ struct layouts {
 /* with_extracted: some record has time_extracted, so _sdc_extracted_at is there. -1: ERR_DATA, the table cannot be named here. */
 int layouts_make(const struct job *j, const struct dialect *d, bool with_extracted, struct layouts *out, struct err *e) MUST_CHECK;
 /* Leave out what has no value: used says of each table's columns which have one (no bare table is there yet); none: no row comes at all. */
-void layouts_keep(struct layouts *los, bool *const *used, bool none);
+void layouts_keep(struct layouts *los, bool **used, bool none);
 /* A subtable that is in the destination and not in the job. */
 void layouts_add_bare(struct layouts *los, const struct dialect *d, const char *table);
 void layouts_free(struct layouts *los);

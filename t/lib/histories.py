@@ -145,6 +145,23 @@ class Model:
 		for path in self.order:
 			if len(path) == 1:
 				self.first.setdefault(path[0] if CASE else path[0].lower(), path[0])
+		# groups of types in records that are taken: what only rejected ones hold has no column
+		self.taken = {}
+		for _, lines in h.batches:
+			for _, recs in lines:
+				for x in recs:
+					if x and not self.bad(x[1]):
+						self.use((), x[1])
+
+	def use(self, path, v):
+		if isinstance(v, dict):
+			for name, inner in v.items():
+				self.use(path + (name,), inner)
+		elif isinstance(v, list):
+			for inner in v:
+				self.use(path + (0,), inner)
+		elif v is not None:
+			self.taken.setdefault(path, set()).add(GROUP[type_of(v)])
 
 	def see(self, path, v):
 		if v is None:
@@ -186,7 +203,7 @@ class Model:
 			if GROUP[t] not in [g for g, _ in groups]:
 				groups.append((GROUP[t], t))
 		own = [t for g, t in groups if g == GROUP[type_of(v)]][0]
-		if path[0] in self.h.keys or (own == groups[0][1] and not (RENAMES and len(groups) > 1)):
+		if path[0] in self.h.keys or (own == groups[0][1] and not (RENAMES and self.taken[path] - {groups[0][0]})):
 			return base
 		return f'{base}__{SUFFIX[own]}'
 
