@@ -16,6 +16,12 @@ void log_setup(enum log_level max, enum log_format fmt)
 	format = fmt;
 }
 
+void log_settings(enum log_level *max, enum log_format *fmt)
+{
+	*max = max_level;
+	*fmt = format;
+}
+
 void log_context(const char *component)
 {
 	context = component;

@@ -12,6 +12,7 @@ enum log_level { LOG_LVL_ERR = 3, LOG_LVL_WARN = 4, LOG_LVL_INFO = 6, LOG_LVL_DE
 enum log_format { LOG_FMT_TEXT, LOG_FMT_JOURNAL, LOG_FMT_JSON };
 
 void log_setup(enum log_level max, enum log_format fmt);
+void log_settings(enum log_level *max, enum log_format *fmt);
 /* Name of the calling thread's part of the program ("queue", "stream-0"); the pointer must stay valid. */
 void log_context(const char *component);
 void log_msg(enum log_level level, const char *fmt, ...) PRINTF(2, 3);

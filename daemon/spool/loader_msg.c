@@ -8,6 +8,7 @@
 
 #include "daemon/spool/dest_rules.h"
 
+#include "log.h"
 #include "xalloc.h"
 
 static json_t *opened(const struct seal *seal, const char *key, json_t *value, struct err *e)
@@ -34,6 +35,8 @@ json_t *loader_open_params(const struct seal *seal, const char *name, const char
 {
 	json_error_t je;
 	json_t *in = json_loads(settings && *settings ? settings : "{}", 0, &je), *out, *value, *v;
+	enum log_level level;
+	enum log_format format;
 	const char *key;
 
 	if (!json_is_object(in)) {
@@ -55,7 +58,9 @@ json_t *loader_open_params(const struct seal *seal, const char *name, const char
 		json_object_set_new(out, key, v);
 	}
 	json_decref(in);
-	return json_pack("{s:i, s:s, s:o}", "protocol", RPC_PROTOCOL, "destination", name, "settings", out);
+	log_settings(&level, &format);
+	return json_pack("{s:i, s:s, s:o, s:{s:i, s:s}}", "protocol", RPC_PROTOCOL, "destination", name, "settings", out, "log", "level", (int)level, "format",
+		format == LOG_FMT_JSON ? "json" : format == LOG_FMT_JOURNAL ? "journal" : "text");
 }
 
 static json_t *hex_json(const unsigned char *p, size_t n)

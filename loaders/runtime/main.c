@@ -148,6 +148,17 @@ static int connect_now(struct loader *l, struct buf *fix, struct err *e)
 	return l->self ? 0 : -1;
 }
 
+/* As the daemon's own lines: they go to the same place. */
+static void take_log(json_t *log)
+{
+	json_t *level = json_object_get(log, "level");
+	const char *format = json_string_value(json_object_get(log, "format"));
+
+	if (!json_is_integer(level) || !format)
+		return;
+	log_setup((enum log_level)json_integer_value(level), strcmp(format, "json") == 0 ? LOG_FMT_JSON : strcmp(format, "journal") == 0 ? LOG_FMT_JOURNAL : LOG_FMT_TEXT);
+}
+
 static json_t *do_open(struct loader *l, json_t *params, struct err *e)
 {
 	json_t *settings = json_object_get(params, "settings");
@@ -161,6 +172,7 @@ static json_t *do_open(struct loader *l, json_t *params, struct err *e)
 		err_set(e, ERR_INVALID, "loader.open has no settings");
 		return NULL;
 	}
+	take_log(json_object_get(params, "log"));
 	disconnect(l);
 	json_decref(l->settings);
 	l->settings = json_incref(settings);
