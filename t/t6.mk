@@ -47,5 +47,4 @@ dist_check_SCRIPTS += t/sh/t6060-histories.t
 EXTRA_DIST += t/lib/histories.py
 dist_check_SCRIPTS += t/sh/t6062-nested-chain.t
 EXTRA_DIST += t/lib/hook-server.py t/lib/bad-loader.py
-EXTRA_DIST += t/lib/hook-server.py
 dist_check_SCRIPTS += t/sh/t6061-postgres-histories.t

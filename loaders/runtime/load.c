@@ -352,7 +352,7 @@ static int put_children(struct load *ld, const struct row *row, struct err *e)
 		return 0;
 	if (!c.refused)
 		return -1;
-	loader_refuse(ld->l, row->ordinal, NULL, e->text);
+	loader_refuse(ld->l, row->ordinal, ld->l->blamed, e->text);
 	err_clear(e);
 	ld->child_refused = true;
 	return 0;
