@@ -134,7 +134,7 @@ static int copy_child(struct postgres *p, size_t k, struct err *e)
 		sql_add_name(&sql, c->lo->columns[i].name);
 		buf_addf(&sql, " %s", pg_type_name(p, c->lo->columns[i].type));
 	}
-	buf_adds(&sql, ") ON COMMIT DROP");
+	buf_adds(&sql, p->careful ? PG_SINGLE : ") ON COMMIT DROP");
 	rc = pg_exec(&p->pg, buf_cstr(&sql), e);
 	buf_truncate(&sql, 0);
 	buf_addf(&sql, "COPY pg_temp._stitch_stage_%zu (" PG_ORDINAL ", %s) FROM STDIN (FORMAT binary)", k, buf_cstr(&c->names));
@@ -153,21 +153,90 @@ static int copy_child(struct postgres *p, size_t k, struct err *e)
 		p->load.copying = false;
 		rc = pg_copy_finish(&p->pg, NULL, e);
 	}
-	buf_free(&c->rows);
 	buf_free(&ends);
 	buf_free(&sql);
 	return rc;
 }
 
-int pg_children_stage(struct postgres *p, struct err *e)
+/* n bytes of c's encoded rows from at on, wherever they are. */
+static int peek(const struct pg_child *c, uint64_t at, unsigned n, uint64_t *out, struct err *e)
+{
+	unsigned char b[8];
+
+	assert(n <= sizeof(b));
+	if (at < c->aside) { /* whole rows were put aside, so no value is in two places */
+		if (file_read_all(c->fd, b, n, (int64_t)at, e))
+			return -1;
+	} else {
+		memcpy(b, c->rows.data + (at - c->aside), n);
+	}
+	*out = 0;
+	for (unsigned k = 0; k < n; k++)
+		*out = *out << 8 | b[k];
+	return 0;
+}
+
+/* The record that a line of COPY is of. The rows are our own: they are whole. */
+static int ordinal_at(const struct pg_child *c, uint64_t line, uint64_t *ordinal, struct err *e)
+{
+	uint64_t at = 0, fields, len;
+
+	while (--line) {
+		if (peek(c, at, 2, &fields, e))
+			return -1;
+		at += 2;
+		for (; fields; fields--) {
+			if (peek(c, at, 4, &len, e))
+				return -1;
+			at += 4 + (len == UINT32_MAX ? 0 : len);
+		}
+	}
+	return peek(c, at + 6, 8, ordinal, e);
+}
+
+/* A row is too big for the staging table already: its record is found by COPY's line, once rows are taken one by one. */
+static int stage_failed(struct postgres *p, const struct pg_child *c, struct err *e)
+{
+	struct str column;
+	uint64_t ordinal;
+	int64_t line;
+	char *reason;
+
+	if (!e || e->code != ERR_DATA)
+		return err_wrap(e, "rows of the subtable %s", c->lo->table);
+	if (!p->careful) {
+		p->careful = true;
+		loader_again(p->loader);
+		return -1;
+	}
+	line = pg_error_copy_line(buf_cstr(&p->pg.context), &column);
+	if (line < 1 || (uint64_t)line > c->lines)
+		return err_set(e, ERR_CONFIG, "the server refuses a row of the subtable %s and does not say which: %s", c->lo->table, buf_cstr(&p->pg.message));
+	if (ordinal_at(c, (uint64_t)line, &ordinal, e))
+		return -1;
+	reason = xasprintf("%s (in the subtable %s)", buf_cstr(&p->pg.message), c->lo->table);
+	loader_refuse(p->loader, ordinal, NULL, reason);
+	free(reason);
+	return -1;
+}
+
+int pg_children_index(struct postgres *p, struct err *e)
 {
 	for (size_t k = 0; k < p->load.n_children; k++)
-		if (p->load.children[k].lines && copy_child(p, k, e)) {
-			/* a temporary table has nothing that a record could be at fault for */
-			if (e && e->code == ERR_DATA)
-				e->code = ERR_CONFIG;
-			return err_wrap(e, "rows of the subtable %s", p->load.children[k].lo->table);
-		}
+		if (p->load.children[k].lines && pg_execf(&p->pg, e, "CREATE INDEX ON pg_temp._stitch_stage_%zu (" PG_ORDINAL ")", k))
+			return -1;
+	return 0;
+}
+
+int pg_children_stage(struct postgres *p, struct err *e)
+{
+	for (size_t k = 0; k < p->load.n_children; k++) {
+		struct pg_child *c = &p->load.children[k];
+
+		if (c->lines && copy_child(p, k, e))
+			return stage_failed(p, c, e);
+		buf_free(&c->rows);
+	}
 	return 0;
 }
 

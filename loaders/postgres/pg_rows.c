@@ -65,8 +65,7 @@ static int make_stage(struct postgres *p, struct err *e)
 		sql_add_name(&sql, p->load.lo->columns[k].name);
 		buf_addf(&sql, " %s", pg_type_name(p, p->load.lo->columns[k].type));
 	}
-	/* a default that may differ from row to row keeps COPY from gathering rows, so that an error names the row at fault */
-	buf_adds(&sql, p->careful ? ", _stitch_single double precision DEFAULT random()) ON COMMIT DROP" : ") ON COMMIT DROP");
+	buf_adds(&sql, p->careful ? PG_SINGLE : ") ON COMMIT DROP");
 	rc = pg_exec(&p->pg, buf_cstr(&sql), e);
 	buf_free(&sql);
 	return rc;
@@ -326,6 +325,7 @@ static int merge(struct postgres *p, const char *range, struct err *e)
 	struct buf sql = BUF_INIT;
 	int rc;
 
+	p->load.child_refused = false;
 	/* an append-only table's rows went straight there */
 	if (p->load.staged) {
 		merge_text(&p->load, range, &sql);
@@ -334,7 +334,10 @@ static int merge(struct postgres *p, const char *range, struct err *e)
 		if (rc)
 			return rc;
 	}
-	return pg_children_merge(p, range, e);
+	if (pg_children_merge(p, range, e) == 0)
+		return 0;
+	p->load.child_refused = true;
+	return -1;
 }
 
 /* Does the server take the rows first..end-1? 1 yes, 0 no (p->pg.message has the reason), -1 for any other trouble. Nothing is kept. */
@@ -398,8 +401,9 @@ static int refuse_row(struct postgres *p, uint64_t ordinal, struct err *e)
 	int rc = 0;
 
 	buf_addstr(&reason, buf_str(&p->pg.message));
-	buf_addstr(&column, buf_str(&p->pg.column));
-	if (!column.len && p->load.probed++ < PROBE_MAX) {
+	if (!p->load.child_refused)
+		buf_addstr(&column, buf_str(&p->pg.column));
+	if (!p->load.child_refused && !column.len && p->load.probed++ < PROBE_MAX) {
 		if (strcmp(p->pg.state, "54000") == 0 && lo->n_keys == 1)
 			buf_adds(&column, lo->columns[lo->keys[0]].name); /* an index row: the key's */
 		else if (p->pg.constraint.len)
@@ -440,7 +444,7 @@ static int find_refused(struct postgres *p, struct err *e)
 	/* the transaction is rolled back after this whatever comes out, so its settings matter to nobody */
 	if (pg_execf(&p->pg, e, "ROLLBACK TO SAVEPOINT stitch_merge; CREATE INDEX ON " STAGE " (" ORDINAL "); SET LOCAL enable_seqscan = off;"
 			       " CREATE TEMP TABLE _stitch_probe ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA", buf_cstr(&l->names), l->table) ||
-		search(p, 0, end, &found, e))
+		pg_children_index(p, e) || search(p, 0, end, &found, e))
 		goto out;
 	if (found)
 		err_set(e, ERR_DATA, "%" PRIu64 " records are refused by the server: %s", found, reason);

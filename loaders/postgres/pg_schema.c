@@ -425,6 +425,22 @@ int pg_subtables(void *self, const struct job *j, const char *table, struct name
 	return r ? 0 : -1;
 }
 
+/* A root that is made anew: what is left in its subtables belongs to no row. */
+static int empty_subtables(struct postgres *p, const char *schema, const struct job *j, const struct layout *lo, struct buf *sql, struct err *e)
+{
+	struct names names = {.n = 0};
+	int rc = pg_subtables(p, j, lo->table, &names, e);
+
+	for (size_t k = 0; k < names.n; k++) {
+		buf_adds(sql, " DELETE FROM ");
+		sql_add_table(sql, schema, names.s[k]);
+		buf_addc(sql, ';');
+		free(names.s[k]);
+	}
+	free(names.s);
+	return rc;
+}
+
 int pg_change(void *self, const struct job *j, const struct layout *lo, const struct step *s, struct err *e)
 {
 	struct postgres *p = self;
@@ -438,6 +454,10 @@ int pg_change(void *self, const struct job *j, const struct layout *lo, const st
 	step_text(p, schema, lo, s, &sql);
 	if (s->kind == STEP_CREATE)
 		note_text(schema, j, lo, &sql);
+	if (s->kind == STEP_CREATE && lo->parent == NO_TABLE && empty_subtables(p, schema, j, lo, &sql, e)) {
+		buf_free(&sql);
+		return -1;
+	}
 	rc = in_transaction(&p->pg, buf_cstr(&sql), e);
 	if (rc && (made_by_another(&p->pg) || (s->kind == STEP_RENAME && strcmp(p->pg.state, COLUMN_IS_GONE) == 0)))
 		rc = 0;

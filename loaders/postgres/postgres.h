@@ -29,6 +29,9 @@ struct pg_child {
 
 #define PG_STAGE "pg_temp._stitch_stage"
 #define PG_ORDINAL "_stitch_ordinal"
+/* The end of a staging table's text when records are searched: a default that may differ from row to row keeps COPY from gathering rows, so that an error
+ * names the row at fault. */
+#define PG_SINGLE ", _stitch_single double precision DEFAULT random()) ON COMMIT DROP"
 
 struct pg_load {
 	const struct layout *lo; /* NULL: no rows under way */
@@ -43,6 +46,7 @@ struct pg_load {
 	unsigned probed;	 /* refused rows that were looked at column by column */
 	struct pg_child *children; /* one a subtable, in the layouts' order */
 	size_t n_children, child_bytes;
+	bool child_refused;	 /* the row that the server refused last is a subtable's */
 	bool winners;		 /* which rows won must be known: in pg_temp._stitch_won */
 	struct buf names, missing; /* column lists: of the layout; "x = DEFAULT" of the table's other columns */
 };
@@ -97,6 +101,7 @@ int pg_put_cell(const struct postgres *p, struct buf *b, const struct column *c,
 /* pg_child.c */
 void pg_children_begin(struct pg_load *l, const struct job *j, const struct layouts *los, const struct table_desc *descs);
 int pg_child_put(struct postgres *p, const struct row *row, struct err *e) MUST_CHECK;
+int pg_children_index(struct postgres *p, struct err *e) MUST_CHECK; /* of the staging tables, to search in */
 int pg_children_stage(struct postgres *p, struct err *e) MUST_CHECK; /* after the root's COPY */
 /* After the root's rows were merged. range: as for them. */
 int pg_children_merge(struct postgres *p, const char *range, struct err *e) MUST_CHECK;

@@ -17,6 +17,7 @@
  *   kill-after MS          SIGKILL, so long after the next load was asked for (0: never)
  *   dry NAME...            load.start as a dry run
  *   load-id N              of the next load (else one more than the last; its load_time is so many ms after a fixed one)
+ *   peak                   prints `peak KIB`, the most memory that the loader has had
  *   attempt N              of the next loads   on-reject answer|kill|fail               discard NAME       sample ROWS   check   call METHOD {params}
  */
 #include "base.h"
@@ -746,6 +747,21 @@ static bool setting(const char *verb, char *rest)
 	return true;
 }
 
+static void print_peak(void)
+{
+	char path[64], line[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)child);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, "VmHWM:", 6) == 0)
+			printf("peak %ld\n", strtol(line + 6, NULL, 10));
+	if (f)
+		fclose(f);
+	fflush(stdout);
+}
+
 static void run(const char *verb, char *rest)
 {
 	if (building(verb, rest) || setting(verb, rest))
@@ -781,6 +797,8 @@ static void run(const char *verb, char *rest)
 	} else if (strcmp(verb, "kill") == 0) {
 		kill(child, SIGKILL);
 		reap();
+	} else if (strcmp(verb, "peak") == 0) {
+		print_peak();
 	} else if (strcmp(verb, "eof") == 0) {
 		shutdown(sock, SHUT_RDWR);
 		reap();

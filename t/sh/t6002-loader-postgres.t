@@ -268,6 +268,159 @@ load a1
 END
 is "a schema pg_... is refused" config "$(class)"
 like "with another name" 'for instance .*mine' "$out"
+# --- nested: what is particular to Postgres ---
+drive <<'END'
+table rn id
+batch r1
+entry 1
+rec 1 {"id":1,"x":1,"l":[{"y":1}]}
+end
+load r1
+END
+q "CREATE VIEW shop.rn_seen AS SELECT r.id, r.x, l.y FROM shop.rn r JOIN shop.rn__l l ON l._sdc_source_key_id = r.id"
+drive <<'END'
+table rn id
+batch r1
+entry 1
+rec 1 {"id":1,"x":1,"l":[{"y":1}]}
+end
+batch r2
+entry 2
+rec 2 {"id":2,"x":"text","l":[{"y":"more"},{"y":7}]}
+end
+load r2
+END
+is "a second type renames the first column, also below and under a view" 'id bigint|x__bi bigint|x__st text' "$(types rn)"
+is "in the subtable, too" '_sdc_source_key_id bigint|_sdc_level_0_id bigint|y__bi bigint|y__st text' \
+	"$(q "SELECT attname || ' ' || format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'shop.rn__l'::regclass AND attnum > 0 ORDER BY attnum" | sed '/_sdc_\(rec\|bat\|seq\|tab\)/d' | paste -sd'|')"
+is "the view goes on under its own names" $'1|1|1\n2||\n2||7' "$(q "SELECT id, x, y FROM shop.rn_seen ORDER BY id, y NULLS FIRST")"
+is "the subtable's key is a real one" 'PRIMARY KEY (_sdc_source_key_id, _sdc_level_0_id)' "$(q "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'shop.rn__l'::regclass AND contype = 'p'")"
+
+# the server refuses child rows: their records go with them, root and all
+for keys in id ''; do
+	drive <<END
+table kid$keys $keys
+batch k1
+entry 1
+rec 1 {"id":1,"l":[{"v":1}],"m":["a"]}
+end
+load k1
+END
+	q "ALTER TABLE shop.kid${keys}__l ADD CONSTRAINT small CHECK (v < 100)"
+	wide=$(seq 1500 | sed 's/.*/"c&":900719925474&/' | paste -sd,)
+	drive <<END
+table kid$keys $keys
+batch k2
+entry 2
+rec 2 {"id":1,"l":[{"v":2},{"v":3}],"m":["b"]}
+rec 3 {"id":2,"l":[{"v":4},{"v":500}],"m":["c"]}
+rec 4 {"id":3,"l":[{"v":5}],"m":["d"]}
+rec 5 {"id":4,"w":[{"c1":1},{$wide}],"m":["e"]}
+rec 6 {"id":1,"l":[{"v":999}],"m":["f"]}
+rec 7 {"id":5,"w":[{"c2":1}]}
+end
+load k2
+END
+	is "child rows that the server refuses take their records along (key: ${keys:-none})" '[[3,3,false]]' "$(counts)"
+	like "the reason names the table" "small.*in the subtable kid${keys}__l" "$(reasons)"
+	like "also of a row that is too big" "row is too big.*in the subtable kid${keys}__w" "$(reasons)"
+	is "which records" '1 3 4' "$(sed -n 's/^reject //p' <<<"$out" | jq -r .record | sort -n | paste -sd' ')"
+	is "nothing of theirs is there" "$([ -n "$keys" ] && echo '1 3 5' || echo '1 1 3 5')" "$(q "SELECT id FROM shop.kid$keys ORDER BY id" | paste -sd' ')"
+	is "child rows of the others are" "$([ -n "$keys" ] && echo '2 3 5' || echo '1 2 3 5')" "$(q "SELECT v FROM shop.kid${keys}__l ORDER BY v" | paste -sd' ')"
+	is "in each subtable" "$([ -n "$keys" ] && echo 'b d' || echo 'a b d')" "$(q "SELECT value FROM shop.kid${keys}__m ORDER BY value" | paste -sd' ')"
+	is "and in one that is new" 1 "$(q "SELECT count(*) FROM shop.kid${keys}__w")"
+done
+drive <<'END'
+table two a,b
+batch t1
+entry 1
+rec 1 {"a":"x","b":1,"l":[1,2]}
+rec 1 {"a":"x","b":2,"l":[3]}
+rec 1 {"a":"y","b":1.5,"l":[4]}
+end
+load t1
+batch t2
+entry 2
+rec 2 {"a":"x","b":1,"l":[5]}
+rec 2 {"a":"y","b":1.50}
+rec 1 {"a":"x","b":2,"l":[9]}
+end
+load t2
+END
+is "a key of two columns, of which one is a number" 'x|1|5 x|2|3' "$(q "SELECT _sdc_source_key_a, _sdc_source_key_b, value FROM shop.two__l ORDER BY 1, 2" | paste -sd' ')"
+q "INSERT INTO shop.two__l (_sdc_source_key_a, _sdc_source_key_b, _sdc_level_0_id, value, _sdc_sequence) VALUES ('x', 2, 5, 77, 1)"
+drive <<'END'
+table two a,b
+batch t3
+entry 3
+rec 3 {"a":"x","b":2,"l":[6]}
+end
+load t3
+END
+is "rows that a person added below a record go with its old ones" '5 6' "$(q "SELECT value FROM shop.two__l ORDER BY 1" | paste -sd' ')"
+
+drive <<'END'
+table lost id
+batch l1
+entry 1
+rec 1 {"id":1,"l":[1]}
+rec 1 {"id":2,"l":[2]}
+end
+load l1
+END
+q "DROP TABLE shop.lost"
+drive <<'END'
+table lost id
+batch l2
+entry 2
+rec 1 {"id":1,"l":[3]}
+end
+load l2
+END
+is "a root that was dropped takes its child rows with it when it is made anew" '1|3' "$(q "SELECT _sdc_source_key_id, value FROM shop.lost__l" | paste -sd' ')"
+
+# many child rows: they are kept in a file, not in memory
+{
+	echo "table many id"
+	echo "batch m1"
+	echo "entry 1"
+	long=$(head -c 2000 /dev/zero | tr '\0' z)
+	seq 1 20 | sed "s/.*/\"$long&\"/" | paste -sd, >"$T/list"
+	seq 1 1500 | awk -v l="$(cat "$T/list")" '{printf "rec %d {\"id\":%d,\"l\":[%s],\"o\":[{\"s\":\"x%d\"}]}\n", $1, $1, l, $1}'
+	echo end
+	echo load m1
+	echo peak
+} >"$T/many"
+drive <"$T/many"
+is "30,000 child rows of 60 MB" '1500|30000|1500' "$(q "SELECT (SELECT count(*) FROM shop.many), (SELECT count(*) FROM shop.many__l), (SELECT count(*) FROM shop.many__o)")"
+diag "peak: $(sed -n 's/^peak //p' <<<"$out") KiB"
+[ "$FLAVOUR" != plain ] || ok "in less than 64 MiB of memory" test "$(sed -n 's/^peak //p' <<<"$out")" -lt 65536
+
+# --- dry run ---
+drive <<'END'
+table two a,b
+batch y1
+entry 9
+rec 9 {"a":"x","b":2,"l":[8]}
+rec 9 {"a":"z","b":1}
+rec 1 {"a":"x","b":1,"l":[8]}
+end
+dry y1
+END
+is "a dry run tells new, replaced and older records" '[1,1,1]' "$(last '[.inserted, .updated, .skipped]')"
+is "and leaves all as it was" '5 6' "$(q "SELECT value FROM shop.two__l ORDER BY 1" | paste -sd' ')"
+drive <<'END'
+schema unseen
+table two a
+batch y2
+entry 9
+rec 9 {"a":"x","l":[8]}
+end
+dry y2
+END
+is "it makes nothing, not even a schema" 0 "$(q "SELECT count(*) FROM pg_namespace WHERE nspname = 'unseen'")"
+like "and tells the statements" 'CREATE TABLE "unseen"."two__l"' "$(last '.ddl[1]' | sed 's/\\//g')"
+
 SETTINGS=$(jq -c '. + {numbers: "double"}' <<<"$SETTINGS")
 drive <<'END'
 table doubles id
