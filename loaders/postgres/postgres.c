@@ -4,6 +4,7 @@
  */
 #include "loaders/postgres/postgres.h"
 
+#include "loaders/sql/sql_text.h"
 #include "xalloc.h"
 
 static const char *const reserved[] = {"bi", "bo", "ti", "do", "it", "de", "st", NULL};
@@ -39,6 +40,23 @@ static int read_numbers(struct postgres *p, struct err *e)
 	return 0;
 }
 
+/* What to do when the connection fails. */
+static void connect_fix(const struct postgres *p, const struct err *e, struct buf *fix)
+{
+	const char *user = json_string_value(json_object_get(p->settings, "user"));
+
+	if (strcmp(p->pg.state, "42501") == 0 && user) {
+		buf_adds(fix, "GRANT CONNECT ON DATABASE ");
+		sql_add_name(fix, json_string_value(json_object_get(p->settings, "dbname")));
+		buf_adds(fix, " TO ");
+		sql_add_name(fix, user);
+	} else if (*pg_error_fix(p->pg.state)) {
+		buf_adds(fix, pg_error_fix(p->pg.state));
+	} else {
+		buf_adds(fix, e->code == ERR_CONFIG ? "Use PostgreSQL 12 or later." : "Is the server running, and are host and port right?");
+	}
+}
+
 static void *postgres_open(struct loader *l, const json_t *settings, struct buf *fix, struct err *e)
 {
 	struct postgres *p = xcalloc(1, sizeof(*p));
@@ -56,10 +74,7 @@ static void *postgres_open(struct loader *l, const json_t *settings, struct buf 
 	if (p->doubles)
 		p->dialect.suffix[COL_NUMBER] = "do";
 	if (pg_connect(&p->pg, e)) {
-		if (*pg_error_fix(p->pg.state))
-			buf_adds(fix, pg_error_fix(p->pg.state));
-		else
-			buf_adds(fix, e->code == ERR_CONFIG ? "Use PostgreSQL 12 or later." : "Is the server running, and are host and port right?");
+		connect_fix(p, e, fix);
 		goto fail;
 	}
 	p->server = pg_server(&p->pg);

@@ -236,6 +236,44 @@ is "no right to update the table: config" config "$(class)"
 like "which right" 'permission denied for table t' "$(last .message)"
 SETTINGS=$good
 
+# --- check: each right in turn is taken from a real role; what check says to do is done as it stands, and then it is content ---
+q 'CREATE ROLE "w""r" LOGIN PASSWORD '"'weak-secret'"'; GRANT CREATE ON DATABASE stitch TO "w""r"'
+with '{user: "w\"r", password: "weak-secret"}'
+drive <<END
+schema hers
+table t id
+batch b1
+entry 1
+rec 1 {"id":1,"s":"one"}
+end
+load b1
+check
+END
+is "a role that may make schemas" true "$(last .ok)"
+without() { # WHAT REVOKE CAUSE FIX
+	q "$2"
+	drive <<<check
+	is "without $1" false "$(last .ok)"
+	like "without $1: the cause" "$3" "$(last .cause)"
+	is "without $1: the fix" "$4" "$(last .fix | jq -r .)"
+	q "$(last .fix | jq -r .)"
+	drive <<<check
+	is "without $1: which helps" true "$(last .ok)"
+}
+without "TEMPORARY" 'REVOKE TEMPORARY ON DATABASE stitch FROM PUBLIC' 'permission denied to create temporary tables' 'GRANT TEMPORARY ON DATABASE "stitch" TO "w""r"'
+without "USAGE of its schema" 'REVOKE USAGE ON SCHEMA hers FROM "w""r"' 'no USAGE on schema hers' 'GRANT USAGE ON SCHEMA "hers" TO "w""r"'
+without "CREATE in its schema" 'REVOKE CREATE ON SCHEMA hers FROM "w""r"' 'no CREATE on schema hers' 'GRANT CREATE ON SCHEMA "hers" TO "w""r"'
+without "INSERT" 'REVOKE INSERT, DELETE ON hers.t FROM "w""r"' 'no INSERT, DELETE on table hers.t' 'GRANT INSERT, DELETE ON TABLE "hers"."t" TO "w""r"'
+without "UPDATE of the ledger" 'REVOKE UPDATE ON hers._stitch_ledger FROM "w""r"' 'no UPDATE on table hers._stitch_ledger' 'GRANT UPDATE ON TABLE "hers"."_stitch_ledger" TO "w""r"'
+without "CONNECT" 'REVOKE CONNECT ON DATABASE stitch FROM PUBLIC' 'permission denied for database' 'GRANT CONNECT ON DATABASE "stitch" TO "w""r"'
+q 'GRANT CONNECT ON DATABASE stitch TO PUBLIC; REVOKE CREATE ON DATABASE stitch FROM "w""r"; ALTER TABLE hers.t OWNER TO stitch; GRANT SELECT, INSERT, UPDATE, DELETE ON hers.t TO "w""r"'
+drive <<<check
+is "not the owner of a table: check is content" true "$(last .ok)"
+is "and says what is not possible" 'the table belongs to stitch' "$(last '.rights[] | select(.name == "add columns to hers.t") | .detail' | tr -d '"')"
+q 'ALTER TABLE hers.t OWNER TO "w""r"; DROP SCHEMA hers CASCADE'
+without "CREATE anywhere" 'SELECT 1' 'neither make a schema nor tables' 'GRANT CREATE ON DATABASE "stitch" TO "w""r"'
+SETTINGS=$good
+
 # --- a session of which a person has changed the defaults ---
 q "ALTER ROLE stitch SET statement_timeout = '60ms'; ALTER ROLE stitch SET default_transaction_isolation = 'repeatable read'; ALTER ROLE stitch SET TimeZone = 'Asia/Tokyo';
 	ALTER ROLE stitch SET synchronous_commit = off; ALTER ROLE stitch SET DateStyle = 'German'; ALTER ROLE stitch SET standard_conforming_strings = off"
