@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libloader.a
 libloader_a_SOURCES = \
 	loaders/net/jwt.c loaders/net/jwt.h \
+	loaders/runtime/confine.c loaders/runtime/confine.h \
 	loaders/runtime/dry.c loaders/runtime/dry.h \
 	loaders/runtime/fields.c loaders/runtime/fields.h \
 	loaders/runtime/job.c loaders/runtime/job.h \

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loaders/runtime/confine.h"
 #include "loaders/runtime/load.h"
 
 #include "log.h"
@@ -396,6 +397,7 @@ int loader_main(const struct loader_ops *ops)
 	log_context(ops->kind);
 	if (bind_to_parent())
 		return 2;
+	confine();
 	watched.stop = eventfd(0, EFD_CLOEXEC);
 	if (watched.stop < 0 || pthread_create(&watcher, NULL, watch, &watched)) {
 		log_err("cannot watch the daemon: %s", errno_text(errno));
