@@ -243,7 +243,8 @@ static int open_bucket(struct redshift *r, struct err *e)
 {
 	const char *prefix = setting(r, "s3_prefix"), *role = setting(r, "s3_iam_role"), *token = setting(r, "s3_session_token");
 	struct s3_conf c = {.endpoint = setting(r, "s3_endpoint"), .bucket = setting(r, "s3_bucket"), .region = setting(r, "s3_region"),
-		.access_key = setting(r, "s3_access_key"), .secret_key = setting(r, "s3_secret_key"), .session_token = token, .tick = s3_tick, .tick_arg = r};
+		.access_key = setting(r, "s3_access_key"), .secret_key = setting(r, "s3_secret_key"), .session_token = token, .tick = s3_tick, .tick_arg = r,
+		.tries = 4, .idle_timeout = 30 * NSEC_PER_SEC}; /* the table is locked meanwhile */
 
 	r->bucket = c.bucket;
 	r->prefix = xasprintf("%s%s", prefix, *prefix && prefix[strlen(prefix) - 1] != '/' ? "/" : "");

@@ -65,17 +65,23 @@ static unsigned accepts(const struct redshift *r, const char *type, struct rs_co
 	return 0;
 }
 
-static int describe_columns(struct redshift *r, const char *oid, const char *table, struct table_desc *out, struct err *e)
+/* All of a table in one question, for each costs a way to the cluster. A column that Redshift counts by itself takes no values. */
+static PGresult *ask_columns(struct redshift *r, const char *schema, const char *table, struct err *e)
 {
-	const char *params[] = {oid};
-	PGresult *res = pg_query(&r->pg,
+	const char *params[] = {schema, table};
+
+	return pg_query(&r->pg,
 		"SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.refobjid = a.attrelid"
-		" AND d.refobjsubid = a.attnum AND d.deptype = 'n') THEN 't' ELSE 'f' END FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0"
-		" AND NOT a.attisdropped ORDER BY a.attnum", 1, params, e);
+		" AND d.refobjsubid = a.attnum AND d.deptype = 'n') THEN 't' ELSE 'f' END, CASE WHEN pg_catalog.pg_get_expr(f.adbin, f.adrelid) LIKE '\"identity\"%'"
+		" THEN 't' ELSE 'f' END, c.relkind FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid JOIN pg_catalog.pg_attribute a"
+		" ON a.attrelid = c.oid LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum WHERE n.nspname = $1 AND c.relname = $2"
+		" AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum", 2, params, e);
+}
+
+static void keep_columns(struct redshift *r, const char *table, const PGresult *res, struct table_desc *out)
+{
 	struct rs_table *t;
 
-	if (!res)
-		return -1;
 	r->tables = xreallocarray(r->tables, r->n_tables + 1, sizeof(*r->tables));
 	t = &r->tables[r->n_tables++];
 	out->n = (size_t)PQntuples(res);
@@ -86,23 +92,8 @@ static int describe_columns(struct redshift *r, const char *oid, const char *tab
 		t->columns[k].name = xstrdup(PQgetvalue(res, (int)k, 0));
 		out->columns[k].accepts = accepts(r, PQgetvalue(res, (int)k, 1), &t->columns[k]);
 		out->columns[k].pinned = t->columns[k].pinned = *PQgetvalue(res, (int)k, 2) == 't';
+		out->columns[k].fixed = *PQgetvalue(res, (int)k, 3) == 't';
 	}
-	PQclear(res);
-	return 0;
-}
-
-/* A column that Redshift counts by itself takes no values. */
-static int find_identities(struct redshift *r, const char *schema, const char *table, struct table_desc *out, struct err *e)
-{
-	const char *params[] = {schema, table};
-	PGresult *res = pg_query(&r->pg, "SELECT column_name, column_default FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2"
-					 " AND column_default LIKE '\"identity\"%'", 2, params, e);
-
-	for (int k = 0; res && k < PQntuples(res); k++)
-		for (size_t i = 0; i < out->n; i++)
-			out->columns[i].fixed |= strcmp(out->columns[i].name, PQgetvalue(res, k, 0)) == 0;
-	PQclear(res);
-	return res ? 0 : -1;
 }
 
 static void read_keys(const char *text, struct table_desc *out)
@@ -142,8 +133,7 @@ static int describe_owner(struct redshift *r, const char *schema, const char *ta
 int rs_describe(void *self, const struct job *j, const char *table, struct table_desc *out, struct err *e)
 {
 	struct redshift *r = self;
-	char *schema = rs_schema_name(j->schema, e), *oid = NULL;
-	const char *params[] = {schema, table};
+	char *schema = rs_schema_name(j->schema, e);
 	PGresult *res = NULL;
 	int rc = -1;
 
@@ -151,26 +141,24 @@ int rs_describe(void *self, const struct job *j, const char *table, struct table
 	r->phase = "reading the catalogue";
 	if (!schema)
 		return -1;
-	res = pg_query(&r->pg, "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c, pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace AND n.nspname = $1"
-			       " AND c.relname = $2", 2, params, e);
+	res = ask_columns(r, schema, table, e);
 	if (!res)
 		goto out;
 	if (PQntuples(res) == 0) {
 		rc = 0;
 		goto out;
 	}
-	if (!strchr("rp", *PQgetvalue(res, 0, 1))) {
+	if (!strchr("rp", *PQgetvalue(res, 0, 4))) {
 		err_set(e, ERR_CONFIG, "%s.%s is there but is no table; rename it, or connect the source with another --schema", schema, table);
 		goto out;
 	}
-	oid = xstrdup(PQgetvalue(res, 0, 0));
 	out->exists = true;
-	rc = describe_columns(r, oid, table, out, e) || find_identities(r, schema, table, out, e) || describe_owner(r, schema, table, j, out, e) ? -1 : 0;
+	keep_columns(r, table, res, out);
+	rc = describe_owner(r, schema, table, j, out, e);
 	if (rc)
 		table_desc_free(out);
 out:
 	PQclear(res);
-	free(oid);
 	free(schema);
 	return rc;
 }
