@@ -4,13 +4,14 @@ histories.py - random histories of one table through a loader (by loader-driver)
 
   histories.py --driver PROGRAM --loader PROGRAM --seed N [--variants N] [--keep DIR]        a file of SQLite for each variant
                --settings JSON --psql 'psql ARGUMENTS'                                       PostgreSQL, a schema for each variant
+               ... --redshift                                                                what stands in for Redshift, by the PostgreSQL behind it
 
 A history is made by its seed: batches of records with keys or without, of one or two table versions with activations, nested, of types that change, some of them
 to be rejected, some batches cut anew over the same records. Each variant loads its batches in another order, grouping and number of times, with loaders killed in
 between; then each batch once more, to be sure. The tables are read with Python's own SQLite, or by psql, and compared with what a model here, which shares nothing with the loader, makes
 of the records. Prints one line; exit 1 with the difference when it fails.
 """
-import argparse, json, os, random, re, shlex, shutil, sqlite3, subprocess, sys, tempfile
+import argparse, decimal, json, os, random, re, shlex, shutil, sqlite3, subprocess, sys, tempfile
 
 SUFFIX = {'integer': 'it', 'bignum': 'de', 'number': 'de', 'boolean': 'bo', 'string': 'st', 'timestamp': 'ti'}
 RENAMES = CASE = False # the dialect
@@ -292,7 +293,7 @@ class Postgres:
 
 	def ask(self, sql):
 		p = subprocess.run(self.psql + ['-XAtqc', sql], capture_output=True, text=True, check=True)
-		return [json.loads(line, parse_float=float) for line in p.stdout.splitlines()]
+		return [json.loads(line, parse_float=decimal.Decimal) for line in p.stdout.splitlines()]
 
 	def names(self):
 		return self.ask(f"SELECT to_json(tablename) FROM pg_tables WHERE schemaname = '{self.schema}' AND (tablename = 't' OR tablename LIKE 't\\_\\_%')")
@@ -324,6 +325,8 @@ def plain(rows):
 	def value(v):
 		if isinstance(v, bool):
 			return ('n', float(v))
+		if isinstance(v, decimal.Decimal):
+			v = int(v) if v == int(v) else float(v)
 		if isinstance(v, int):
 			return ('n', float(v)) if -2**53 < v < 2**53 else ('s', str(v))
 		if isinstance(v, Time):
@@ -390,11 +393,14 @@ def main():
 	ap.add_argument('--keep')
 	ap.add_argument('--settings')
 	ap.add_argument('--psql')
+	ap.add_argument('--redshift', action='store_true')
 	args = ap.parse_args()
 	if args.psql:
 		global RENAMES, CASE
-		RENAMES = CASE = True
+		RENAMES, CASE = True, not args.redshift
 		SUFFIX['integer'] = 'bi'
+		if args.redshift:
+			SUFFIX['bignum'] = SUFFIX['number'] = 'do'
 	h = History(args.seed)
 	h.shuffle_sequences()
 	script, wanted = h.script(), plain(Model(h).result())
