@@ -55,7 +55,8 @@ static unsigned accepts(const struct redshift *r, const char *type, struct rs_co
 	}
 	if (strcmp(type, "double precision") == 0) {
 		c->type = RS_DOUBLE;
-		return r->numbers == NUMBERS_EXACT ? 0 : COL_BIT(COL_NUMBER);
+		/* whole numbers, too: one that is no double makes the column DECIMAL */
+		return r->numbers == NUMBERS_EXACT ? 0 : COL_BIT(COL_NUMBER) | COL_BIT(COL_INTEGER);
 	}
 	/* another scale or precision is a person's wish: what it refuses is rejected */
 	if (sscanf(type, "numeric(%u,%u)", &n, &scale) == 2) {

@@ -147,9 +147,9 @@ static const char *put_number(const struct redshift *r, struct rs_need *n, struc
 	return NULL;
 }
 
-static const char *put_int(const struct redshift *r, struct rs_need *n, const struct column *c, int64_t v, struct buf *b)
+static const char *put_int(const struct redshift *r, struct rs_need *n, int64_t v, struct buf *b)
 {
-	bool large = c->type == COL_NUMBER && type_of(n) == RS_DOUBLE && r->numbers == NUMBERS_AUTO && (v > EXACT_INT || v < -EXACT_INT);
+	bool large = type_of(n) == RS_DOUBLE && r->numbers == NUMBERS_AUTO && (v > EXACT_INT || v < -EXACT_INT);
 
 	if (large && n->is->pinned)
 		return PINNED;
@@ -182,7 +182,7 @@ static const char *put_cell(const struct redshift *r, const struct column *c, st
 	case CELL_NULL:
 		break;
 	case CELL_INT:
-		return put_int(r, n, c, cell->i, b);
+		return put_int(r, n, cell->i, b);
 	case CELL_NUMBER:
 		return put_number(r, n, cell->s, b);
 	case CELL_BOOL:
