@@ -38,7 +38,12 @@ static void write_types(struct intake *b, struct jwrite *w, struct group *g)
 		for (unsigned k = 0; k < f->n_kinds; k++)
 			jwrite_string(w, jtype_head_name((enum jtype)f->kinds[k]));
 		jwrite_array_end(w);
-		if (f->path == PATH_NONE)
+	}
+	/* after all fields: where a table has no room for more columns, a record with very many members must not take those of others' fields */
+	for (size_t i = 0; i < g->n_fields; i++) {
+		const struct field *f = &g->fields[i];
+
+		if (f->path == PATH_NONE || !f->n_kinds || (f->raw.len != f->name.len + 2 && !path_is_name(f->name)))
 			continue;
 		buf_truncate(&b->key, 0);
 		buf_addstr(&b->key, f->name);

@@ -21,7 +21,7 @@ public class TransitWriter {
 	static final long T0 = 1709164770000L; // 2024-02-28T23:59:30Z
 
 	static Map<Object, Object> data(long i) {
-		Map<Object, Object> d = new HashMap<>();
+		Map<Object, Object> d = new LinkedHashMap<>();
 		Map<Object, Object> nested = new HashMap<>();
 		Map<Object, Object> byList = new LinkedHashMap<>();
 

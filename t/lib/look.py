@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """All tables of one schema of a destination, as hard.py wants them: {"TABLE": [{"COLUMN": value}]}, read without any code of ours.
-  look.py sqlite FILE SCHEMA        look.py postgres SCHEMA (PG* in the environment; also what lies behind the Redshift double)"""
-import json, sqlite3, subprocess, sys
+  look.py sqlite FILE SCHEMA        look.py postgres SCHEMA (PG* in the environment; also what lies behind the Redshift double)
+  look.py snowflake PORT SCHEMA (in database DWH; by the Python that has the connector)        look.py s3 FOLDER (a bucket on disk, below the source's name)"""
+import datetime, glob, json, os, sqlite3, subprocess, sys
 
 
 def sqlite(path, schema):
@@ -27,4 +28,31 @@ def postgres(schema):
     return "{" + ",".join(parts) + "}"
 
 
-print({"sqlite": sqlite, "postgres": postgres}[sys.argv[1]](*sys.argv[2:]))
+def snowflake(port, schema):
+    import snowflake.connector
+
+    con = snowflake.connector.connect(user="reader", password="any", account="stitch", host="127.0.0.1", port=int(port), protocol="http",
+                                      session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False})
+
+    def ask(sql):
+        cur = con.cursor()
+        rows = cur.execute(sql).fetchall()
+        return [dict(zip([d[0] for d in cur.description], r)) for r in rows]
+
+    out = {}
+    for row in ask("SELECT table_name AS N FROM \"DWH\".information_schema.tables WHERE table_schema = '%s'" % schema):
+        name = list(row.values())[0]
+        out[name] = ask('SELECT * FROM "DWH"."%s"."%s"' % (schema, name))
+    # a moment as UTC; a decimal as its text
+    return json.dumps(out, default=lambda v: v.astimezone(datetime.timezone.utc).isoformat() if isinstance(v, datetime.datetime) and v.tzinfo else str(v))
+
+
+def s3(folder):
+    parts = {}
+    for path in sorted(glob.glob(os.path.join(folder, "*", "*.jsonl"))):
+        with open(path) as f:
+            parts.setdefault(os.path.basename(os.path.dirname(path)), []).extend(line.strip() for line in f if line.strip())
+    return "{" + ",".join(json.dumps(t) + ":[" + ",".join(rows) + "]" for t, rows in parts.items()) + "}"
+
+
+print({"snowflake": snowflake, "s3": s3, "sqlite": sqlite, "postgres": postgres}[sys.argv[1]](*sys.argv[2:]))

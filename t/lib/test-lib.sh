@@ -23,7 +23,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:suppressions=$top/t/tsan.supp}
 export LC_ALL=C.UTF-8 TZ=UTC NO_COLOR=1
 # where the parts of the shared environment are installed, for parts.sh; STITCH_ENV_DIR is the test's own once it starts one of them
-export STITCH_PARTS_ENV=${STITCH_PARTS_ENV:-${STITCH_ENV_DIR:-}}
+export STITCH_PARTS_ENV=${STITCH_PARTS_ENV:-${STITCH_ENV_DIR:-${STITCH_PARTS:-$top/build/parts}/env}}
 unset STITCH_SOCKET RUNTIME_DIRECTORY STITCH_TOKEN NOTIFY_SOCKET
 
 _tests=0 _failed=0 _done='' _pids=() stitchd_pid=''
@@ -248,7 +248,7 @@ start_s3() {
 	local bin said
 	bin=$("$top/t/lib/parts.sh" s3 2>"$T/s3.why") || skip_all "no S3 server: $(tail -n 3 "$T/s3.why")"
 	mkdir -p "$T/env"
-	ln -sfn "$bin" "$T/env/s3-bin"
+	[ -e "$T/env/s3-bin" ] || ln -sfn "$bin" "$T/env/s3-bin"
 	if [ -n "${S3_PORT:-}" ]; then
 		said=$(s3_server start 2>&1)
 	else

@@ -130,13 +130,35 @@ def seen_as(wanted, seen):
     return seen
 
 
+def flat(record, prefix=""):
+    """As columns: members by their path. Arrays are tables of their own, which other tests look at."""
+    out = {}
+    for k, v in record.items():
+        if isinstance(v, dict):
+            out.update(flat(v, prefix + k + "__"))
+        elif not isinstance(v, (list, frozenset)):
+            out[prefix + k] = v
+    return out
+
+
+def bare(name):
+    """What every destination keeps of a name."""
+    return "".join(c for c in name if c.isalnum() and ord(c) < 128 or c in "_ $" or ord(c) >= 128)
+
+
+def too_wide(make, i):
+    """More members than a table has columns: rejected."""
+    return i in MANY if make is mixed else i % 500 == 0
+
+
 def check(make, n, rows):
     met, n_rows, wrong = set(), 0, 0
     for row in rows:
         i = int(row["id"])
         met.add(i)
         n_rows += 1
-        record = make(i)
+        row = {bare(k): v for k, v in row.items()}
+        record = {bare(k): v for k, v in flat(make(i)).items() if k != "wide"}
         for k, wanted in record.items():
             if make is mixed and k == "small" and i % 1000 == 0:
                 wanted = UPDATED
@@ -148,8 +170,9 @@ def check(make, n, rows):
         if {k for k in row if not k.startswith("_sdc_")} != set(record):
             print("columns: %s" % sorted(set(row) ^ set(record)))
             return 1
-    if met != set(range(n)) or n_rows != n:
-        print("%d rows, %d different, of %d" % (n_rows, len(met), n))
+    there = {i for i in range(n) if not too_wide(make, i)}
+    if met != there or n_rows != len(there):
+        print("%d rows, %d different, of %d" % (n_rows, len(met), len(there)))
         return 1
     print("%d values are wrong" % wrong if wrong else "all %d rows" % n)
     return 1 if wrong else 0

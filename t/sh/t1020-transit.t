@@ -33,18 +33,18 @@ all_there() {
 	fi
 }
 columns() { # SCHEMA TABLE: NAME TYPE,...; in SQLite and in Postgres
-	sqlite "$T/local.db" "SELECT name || ' ' || lower(type) FROM pragma_table_info('$1__$2') WHERE name NOT LIKE '\_sdc%' ESCAPE '\' ORDER BY name" | paste -sd,
+	sqlite "$T/local.db" "SELECT name || ' ' || lower(type) FROM pragma_table_info('$1__$2') WHERE name NOT LIKE '\_sdc%' ESCAPE '\' AND name NOT LIKE 'nested%' ORDER BY name" | paste -sd,
 	[ -z "$pg" ] || psql -XAtqc "SELECT column_name || ' ' || data_type FROM information_schema.columns WHERE table_schema = '$1' AND table_name = '$2'
-		AND column_name !~ '^_sdc' ORDER BY column_name COLLATE \"C\"" | paste -sd,
+		AND column_name !~ '^(_sdc|nested)' ORDER BY column_name COLLATE \"C\"" | paste -sd,
 }
 
 # --- stitchclient ---
 ok "stitchclient pushes $N records" "$python" "$client_py" push "$url/v2/import/push" "$(client_id py)" "$T/token.py" $N
 ok "all is loaded" settled
 all_there "each value of stitchclient's records" mixed $N py mixed
-want='above_53 integer,before text,below_53 integer,clé text,exact ,huge ,id integer,keyword text,list text,made_at text,nan_or_not ,nested text,nothing text,odd text,price ,'
-want+='quarter ,small integer,tags text,uid text,unicode text,web text,yes boolean'
-[ -z "$pg" ] || want+=$'\n''above_53 bigint,before timestamp without time zone,below_53 bigint,clé text,exact numeric,huge numeric,id bigint,keyword text,list text,made_at timestamp without time zone,nan_or_not numeric,nested text,nothing text,odd text,price numeric,quarter numeric,small bigint,tags text,uid text,unicode text,web text,yes boolean'
+want='above_53 integer,before text,below_53 integer,clé text,exact ,huge ,id integer,keyword text,made_at text,nan_or_not ,nothing text,odd text,price ,'
+want+='quarter ,small integer,uid text,unicode text,web text,yes boolean'
+[ -z "$pg" ] || want+=$'\n''above_53 bigint,before timestamp without time zone,below_53 bigint,clé text,exact numeric,huge numeric,id bigint,keyword text,made_at timestamp without time zone,nan_or_not numeric,nothing text,odd text,price numeric,quarter numeric,small bigint,uid text,unicode text,web text,yes boolean'
 is "columns have the types that Transit gives" "$want" "$(columns py mixed)"
 
 # --- the Java client ---
@@ -69,7 +69,10 @@ elif [ "${CI:-}" = true ]; then
 else
 	skip "the Java client" "$(tail -n 1 "$T/java.err" | tr '#' ' ')"
 fi
-is "nothing is rejected" 0 "$(sum_of rejected)"
+# with more members than a table has columns: 1500, and 12000 twice; of the Java client each 500th. In each destination.
+wide=$((N > 12000 ? 3 : 1))
+[ $rc != 0 ] || wide=$((wide + (N_JAVA + 499) / 500))
+is "only what no table has room for is rejected" $((wide * (pg + 1))) "$(sum_of rejected)"
 is "the ledger is zero-sum" "" "$(unbalanced)"
 
 stop_stitchd

@@ -140,7 +140,8 @@ $batch
 load b1
 END
 is "S3 is down: transient" transient "$(class)"
-s3_server start >/dev/null 2>&1
+s3_again() { s3_server start >"$T/s3.again" 2>&1 && s3_server status >>"$T/s3.again" 2>&1; }
+wait_for 30 s3_again || diag "the S3 server does not come back: $(cat "$T/s3.again")"
 drive <<END
 $batch
 attempt 2

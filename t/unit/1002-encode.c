@@ -103,15 +103,15 @@ static void types_are(const char *wanted, const char *data)
 
 static void test_nested(void)
 {
-	types_are("{\"addr\":[\"object\"],\"addr" M "city\":[\"string\"],\"items\":[\"array\"],\"items" E "\":[\"object\",\"integer\"],\"items" E M
-		  "sku\":[\"integer\"],\"m\":[\"array\"],\"m" E "\":[\"array\"],\"m" E E "\":[\"integer\"]}",
+	types_are("{\"addr\":[\"object\"],\"items\":[\"array\"],\"m\":[\"array\"],\"addr" M "city\":[\"string\"],\"items" E "\":[\"object\",\"integer\"],\"items" E M
+		  "sku\":[\"integer\"],\"m" E "\":[\"array\"],\"m" E E "\":[\"integer\"]}",
 		"{\"addr\": {\"city\" : \"x\"}, \"items\":[ {\"sku\":1},2 ],\"m\":[[1]]}\0");
 	is_slice("{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"addr\":{\"city\":\"x\"},\"items\":[{\"sku\":1},2],\"m\":[[1]]}}\n", buf_str(&in->groups[0].text),
 		"and its line has no blanks");
-	types_are("{\"o\":[\"object\"],\"o" M "\":[],\"a\":[\"array\"],\"a" E "\":[]}", "{\"o\":{},\"a\":[]}\0");
-	types_are("{\"o\":[\"object\"],\"o" M "\":[],\"a\":[\"array\"],\"a" E "\":[]}", "{\"o\":{\"x\":null},\"a\":[null]}\0");
+	types_are("{\"o\":[\"object\"],\"a\":[\"array\"],\"o" M "\":[],\"a" E "\":[]}", "{\"o\":{},\"a\":[]}\0");
+	types_are("{\"o\":[\"object\"],\"a\":[\"array\"],\"o" M "\":[],\"a" E "\":[]}", "{\"o\":{\"x\":null},\"a\":[null]}\0");
 	types_are("{\"o\":[\"object\"],\"o" M "\":[\"integer\"]}", "{\"o\":{\"\":1}}\0");
-	types_are("{\"o\":[\"object\",\"string\",\"array\"],\"o" M "b\":[\"number\",\"bignum\"],\"o" M "a\":[\"boolean\"],\"o" E "\":[\"object\"],\"o" E M "\":[],\"z\":[\"integer\"]}",
+	types_are("{\"o\":[\"object\",\"string\",\"array\"],\"z\":[\"integer\"],\"o" M "b\":[\"number\",\"bignum\"],\"o" M "a\":[\"boolean\"],\"o" E "\":[\"object\"],\"o" E M "\":[]}",
 		"{\"o\":{\"b\":1.5}}\0{\"o\":\"x\"}\0{\"o\":{\"a\":true,\"b\":null},\"z\":1}\0{\"o\":[{}]}\0{\"o\":{\"b\":99999999999999999999}}\0");
 	types_are("{\"o\":[\"object\"],\"o" M "a\\nb\":[\"integer\",\"string\"],\"o" M "c\":[\"integer\"]}",
 		"{\"o\":{\"a\\u000ab\":1,\"\\u0001\":2,\"x\\u0002\":3,\"c\":1}}\0{\"o\":{\"a\\nb\":\"s\"}}\0");
@@ -155,7 +155,7 @@ static void test_nested_limits(void)
 	for (const char *p = text.data; (p = strstr(p, M)); p++)
 		n++;
 	is_int(PATHS_LISTED_MAX, n, "so many are listed");
-	ok(str_ends(buf_str(&text), STR(",\"last\":[\"integer\"]}")), "and all fields");
+	ok(strstr(buf_cstr(&text), ",\"last\":[\"integer\"],") != NULL, "and all fields");
 
 	buf_truncate(&body, 0);
 	buf_adds(&body, "{\"table_name\":\"t\",\"schema\":{},\"messages\":[{\"action\":\"upsert\",\"sequence\":1,\"data\":{\"o\":{");

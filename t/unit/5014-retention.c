@@ -230,7 +230,8 @@ static void test_rejects_max(void)
 {
 	begin();
 	MUST(sqlite3_exec(db->h,
-		"WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 7000) INSERT INTO rejected SELECT 1, 'b', i, 1, '', '', 'no', '{}', i / 1000 FROM c",
+		"WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 7000)"
+		" INSERT INTO rejected (destination_id, batch_id, record, attempt, field, value, reason, raw, created) SELECT 1, 'b', i, 1, '', '', 'no', '{}', i / 1000 FROM c",
 		NULL, NULL, NULL));
 	is_int(6100, pages((struct prune){.rejects_max = 900}), "too many rejected records: the surplus goes");
 	ok(dtest_sql("SELECT count(*) FROM rejected") == 900 && dtest_sql("SELECT min(created) FROM rejected") >= 6, "the newest stay");
