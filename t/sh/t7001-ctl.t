@@ -231,7 +231,7 @@ ok "and its script is sound" bash -n "$top/completions/stitchctl.bash"
 # --- what lies in objects and arrays ---
 exits 0 "push of nested records" ctl push shop --table nested <<<'{"addr":{"city":"x","no":{}},"items":[{"sku":1},2]}'
 exits 0 "flush" ctl flush shop --wait 60
-is "columns have names for people" 'addr:object addr.city:string addr.no:object items:array items[]:object,integer items[].sku:integer' \
+is "columns have names for people" 'addr:object items:array addr.city:string addr.no:object items[]:object,integer items[].sku:integer' \
 	"$(ctl --json table show shop.nested | jq -r '.[0].columns | map(.name + ":" + (.types | join(","))) | join(" ")')"
 
 ok "the daemon stops well" stop_stitchd
