@@ -200,6 +200,13 @@ int file_temp(const char *dir, struct err *e)
 	return fd < 0 ? err_errno(e, errno, "a temporary file in %s", dir) : fd;
 }
 
+int file_temp_any(struct err *e)
+{
+	int fd = file_temp("/var/tmp", NULL);
+
+	return fd < 0 ? file_temp("/tmp", e) : fd;
+}
+
 int file_commit(const char *dir, const char *name, const void *data, size_t len, struct err *e)
 {
 	uint64_t r = 0;

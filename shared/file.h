@@ -17,6 +17,7 @@ int file_read(const char *path, size_t max, struct buf *b, struct err *e) MUST_C
 int file_commit(const char *dir, const char *name, const void *data, size_t len, struct err *e) MUST_CHECK;
 /* A file without a name in dir, for reading and writing; gone when it is closed. */
 int file_temp(const char *dir, struct err *e) MUST_CHECK;
+int file_temp_any(struct err *e) MUST_CHECK; /* the same in /var/tmp, or in /tmp where that cannot be: for what may be large */
 /* Rename within dir and sync the folder. */
 int file_rename(const char *dir, const char *from, const char *to, struct err *e) MUST_CHECK;
 int file_mkdirs(const char *path, unsigned mode, struct err *e) MUST_CHECK; /* like mkdir -p; syncs each parent made in */

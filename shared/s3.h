@@ -74,8 +74,8 @@ struct s3_upload *s3_upload_new(struct s3 *s, const char *key, const struct s3_p
 int s3_upload_write(struct s3_upload *u, const void *p, size_t n, struct err *e) MUST_CHECK;
 int s3_upload_end(struct s3_upload *u, struct err *e) MUST_CHECK;
 void s3_upload_abort(struct s3_upload *u); /* NULL is fine */
-/* For who has many uploads open: give up the memory that u holds, into a file without a name in dir. */
-int s3_upload_spill(struct s3_upload *u, const char *dir, struct err *e) MUST_CHECK;
+/* For who has many uploads open: give up the memory that u holds, into a file without a name. */
+int s3_upload_spill(struct s3_upload *u, struct err *e) MUST_CHECK;
 size_t s3_upload_held(const struct s3_upload *u); /* bytes in memory */
 
 /* About the last call that failed: what to do, a sentence ("" when there is none); the server's code ("AccessDenied"; "" when it said none) and status (0: no

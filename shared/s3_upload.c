@@ -206,26 +206,17 @@ static size_t part_size(const struct s3_upload *u)
 
 static int append_spilled(struct s3_upload *u, struct err *e)
 {
-	size_t done = 0;
-
-	while (done < u->buf.len) {
-		ssize_t n = pwrite(u->fd, u->buf.data + done, u->buf.len - done, (off_t)u->spilled);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_errno(e, errno, "putting what is to be stored aside");
-		done += (size_t)n;
-		u->spilled += (uint64_t)n;
-	}
+	if (file_write_all(u->fd, u->buf.data, u->buf.len, (int64_t)u->spilled, e))
+		return err_wrap(e, "putting what is to be stored aside");
+	u->spilled += u->buf.len;
 	buf_free(&u->buf);
 	return 0;
 }
 
-int s3_upload_spill(struct s3_upload *u, const char *dir, struct err *e)
+int s3_upload_spill(struct s3_upload *u, struct err *e)
 {
 	if (u->fd < 0) {
-		u->fd = file_temp(dir, e);
+		u->fd = file_temp_any(e);
 		if (u->fd < 0)
 			return -1;
 	}

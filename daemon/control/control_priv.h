@@ -107,6 +107,8 @@ const struct pause_row *world_pause(const struct world *w, enum pause_kind kind,
 json_t *pause_json(const struct pause_row *p);
 /* "SOURCE.TABLE", or TABLE if only one source has it. Freed by table_row_free. */
 int world_table_named(struct db *db, const struct world *w, const char *name, struct table_row *out, struct err *e) MUST_CHECK;
+/* What a list is narrowed to, by the names of the call's parameters destination and table: 0 where one was not given. */
+int world_filter(struct control_call *c, int64_t *destination_id, int64_t *table_id, struct err *e) MUST_CHECK;
 
 /* --- kinds.c: settings of sources and destinations --- */
 int kind_check_source(const char *kind, json_t *settings, struct err *e) MUST_CHECK;

@@ -22,31 +22,12 @@ static int job_of(struct control_call *c, struct job_row *out, struct err *e)
 
 static int filter_of(struct control_call *c, struct job_filter *f, struct err *e)
 {
-	const char *state = param_str(c, "state"), *table = param_str(c, "table"), *destination = param_str(c, "destination");
-	const struct destination_row *d;
-	struct table_row t = {.id = 0};
-	struct world w;
-	int rc = -1;
+	const char *state = param_str(c, "state");
 
 	*f = (struct job_filter){.table_id = 0};
 	if (state && job_state_parse(str_c(state), &f->state))
 		return err_set(e, ERR_INVALID, "there is no job state \"%s\" (ready active done deferred held rejected corrupt discarded)", state);
-	if (!table && !destination)
-		return 0;
-	if (world_load(c->db, &w, e))
-		return -1;
-	d = destination ? world_destination_named(&w, destination, e) : NULL;
-	if (destination && !d)
-		goto out;
-	if (table && world_table_named(c->db, &w, table, &t, e))
-		goto out;
-	f->destination_id = d ? d->id : 0;
-	f->table_id = t.id;
-	table_row_free(&t);
-	rc = 0;
-out:
-	world_free(&w);
-	return rc;
+	return world_filter(c, &f->destination_id, &f->table_id, e);
 }
 
 json_t *method_job_list(struct control_call *c, struct err *e)

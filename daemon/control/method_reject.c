@@ -52,24 +52,8 @@ static int job_id_of(struct control_call *c, int64_t *id, struct err *e)
 
 static int filter_of(struct control_call *c, struct rejected_filter *f, struct err *e)
 {
-	const char *table = param_str(c, "table"), *destination = param_str(c, "destination");
-	const struct destination_row *d = NULL;
-	struct table_row t = {.id = 0};
-	struct world w;
-	int rc = -1;
-
 	*f = (struct rejected_filter){.field = param_str(c, "field"), .reason = param_str(c, "reason"), .all = param_flag(c, "all")};
-	if (job_id_of(c, &f->job_id, e) || world_load(c->db, &w, e))
-		return -1;
-	if ((destination && !(d = world_destination_named(&w, destination, e))) || (table && world_table_named(c->db, &w, table, &t, e)))
-		goto out;
-	f->destination_id = d ? d->id : 0;
-	f->table_id = t.id;
-	table_row_free(&t);
-	rc = 0;
-out:
-	world_free(&w);
-	return rc;
+	return job_id_of(c, &f->job_id, e) || world_filter(c, &f->destination_id, &f->table_id, e) ? -1 : 0;
 }
 
 /* --- list, show --- */

@@ -169,3 +169,27 @@ int world_table_named(struct db *db, const struct world *w, const char *name, st
 		return err_set(e, ERR_INVALID, "%u sources have a table \"%s\": say SOURCE.%s", found, name, name);
 	return err_set(e, ERR_NOT_FOUND, "there is no table \"%s\" (SOURCE.TABLE; a table is known once its first batch is cut)", name);
 }
+
+int world_filter(struct control_call *c, int64_t *destination_id, int64_t *table_id, struct err *e)
+{
+	const char *destination = param_str(c, "destination"), *table = param_str(c, "table");
+	const struct destination_row *d = NULL;
+	struct table_row t = {.id = 0};
+	struct world w;
+	int rc = -1;
+
+	*destination_id = *table_id = 0;
+	if (!destination && !table)
+		return 0;
+	if (world_load(c->db, &w, e))
+		return -1;
+	if ((destination && !(d = world_destination_named(&w, destination, e))) || (table && world_table_named(c->db, &w, table, &t, e)))
+		goto out;
+	*destination_id = d ? d->id : 0;
+	*table_id = t.id;
+	table_row_free(&t);
+	rc = 0;
+out:
+	world_free(&w);
+	return rc;
+}

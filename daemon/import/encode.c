@@ -20,6 +20,12 @@ static size_t paths_end(const struct jwrite *w, const struct group *g)
 	return others < IMPORT_HEAD_MAX ? IMPORT_HEAD_MAX - others : 0;
 }
 
+/* A name that could be taken for a path is not listed, nor a field without a value. */
+static bool is_listed(const struct field *f)
+{
+	return f->n_kinds && (f->raw.len == f->name.len + 2 || path_is_name(f->name));
+}
+
 static void write_types(struct intake *b, struct jwrite *w, struct group *g)
 {
 	size_t end = g->paths.n ? paths_end(w, g) : 0, nested = 0, before;
@@ -31,7 +37,7 @@ static void write_types(struct intake *b, struct jwrite *w, struct group *g)
 	for (size_t i = 0; i < g->n_fields; i++) {
 		const struct field *f = &g->fields[i];
 
-		if (!f->n_kinds || (f->raw.len != f->name.len + 2 && !path_is_name(f->name)))
+		if (!is_listed(f))
 			continue;
 		jwrite_key_str(w, f->name);
 		jwrite_array(w);
@@ -43,7 +49,7 @@ static void write_types(struct intake *b, struct jwrite *w, struct group *g)
 	for (size_t i = 0; i < g->n_fields; i++) {
 		const struct field *f = &g->fields[i];
 
-		if (f->path == PATH_NONE || !f->n_kinds || (f->raw.len != f->name.len + 2 && !path_is_name(f->name)))
+		if (f->path == PATH_NONE || !is_listed(f))
 			continue;
 		buf_truncate(&b->key, 0);
 		buf_addstr(&b->key, f->name);

@@ -7,8 +7,6 @@
  */
 #include "loaders/postgres/postgres.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -52,17 +50,6 @@ void pg_children_begin(struct pg_load *l, const struct job *j, const struct layo
 	}
 }
 
-/* Nobody else can see it, and it is gone with the process. */
-static int open_aside(struct err *e)
-{
-	static const char *const dirs[] = {"/var/tmp", "/tmp"};
-	int fd = -1;
-
-	for (size_t k = 0; k < ARRAY_LEN(dirs) && fd < 0; k++)
-		fd = open(dirs[k], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	return fd < 0 ? err_errno(e, errno, "a temporary file in /var/tmp for rows of subtables") : fd;
-}
-
 static int put_aside(struct pg_load *l, struct err *e)
 {
 	for (size_t k = 0; k < l->n_children; k++) {
@@ -71,7 +58,7 @@ static int put_aside(struct pg_load *l, struct err *e)
 		if (!c->rows.len)
 			continue;
 		if (c->fd < 0) {
-			c->fd = open_aside(e);
+			c->fd = file_temp_any(e);
 			if (c->fd < 0)
 				return -1;
 		}

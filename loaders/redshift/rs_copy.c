@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "file.h"
 #include "loaders/sql/sql_text.h"
 #include "log.h"
 #include "xalloc.h"
@@ -161,7 +162,7 @@ static int ordinal_of(const char *line, uint64_t *out)
 /* The beginning of line number `line` of a staged file. */
 static int fetch_line(struct redshift *r, const char *key, uint64_t line, char *out, size_t size, struct err *e)
 {
-	int fd = rs_temp_file(e);
+	int fd = file_temp_any(e);
 	gzFile f = NULL;
 	uint64_t at = 1;
 	size_t n = 0;

@@ -5,11 +5,10 @@
  */
 #include "loaders/redshift/rs_stage.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include "file.h"
 #include "xalloc.h"
 
 #define OUT (16u << 10)
@@ -50,28 +49,9 @@ void rs_stage_free(struct rs_stage *s)
 	*s = (struct rs_stage){.s3 = NULL};
 }
 
-int rs_temp_file(struct err *e)
-{
-	static const char *const folders[] = {"/var/tmp", "/tmp"};
-	int fd = -1;
-
-	for (size_t k = 0; k < ARRAY_LEN(folders) && fd < 0; k++) {
-		fd = open(folders[k], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		if (fd < 0) { /* a file system that cannot do that */
-			char *name = xasprintf("%s/stitch-stage.XX" "XX" "XX", folders[k]);
-
-			fd = mkostemp(name, O_CLOEXEC);
-			if (fd >= 0)
-				unlink(name);
-			free(name);
-		}
-	}
-	return fd < 0 ? err_errno(e, errno, "cannot make a temporary file in /var/tmp or /tmp") : fd;
-}
-
 static int open_file(struct rs_stage *s, struct err *e)
 {
-	int fd = rs_temp_file(e);
+	int fd = file_temp_any(e);
 
 	if (fd < 0)
 		return -1;
@@ -84,22 +64,10 @@ static int open_file(struct rs_stage *s, struct err *e)
 	return 0;
 }
 
-static int write_all(struct rs_stage_file *f, size_t n, struct err *e)
+static int write_out(struct rs_stage_file *f, size_t n, struct err *e)
 {
-	const unsigned char *p = f->out;
-
 	f->size += n;
-	while (n) {
-		ssize_t done = write(f->fd, p, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return err_errno(e, errno, "writing to a temporary file in /var/tmp");
-		p += done;
-		n -= (size_t)done;
-	}
-	return 0;
+	return file_write_all(f->fd, f->out, n, -1, e) ? err_wrap(e, "a file to be staged, aside on this machine") : 0;
 }
 
 static int pack(struct rs_stage_file *f, struct str data, int flush, struct err *e)
@@ -114,7 +82,7 @@ static int pack(struct rs_stage_file *f, struct str data, int flush, struct err 
 		rc = deflate(&f->z, flush);
 		if (rc == Z_STREAM_ERROR)
 			return err_set(e, ERR_INTERNAL, "zlib has lost its state");
-		if (write_all(f, OUT - f->z.avail_out, e))
+		if (write_out(f, OUT - f->z.avail_out, e))
 			return -1;
 	} while (f->z.avail_out == 0 || (flush == Z_FINISH && rc != Z_STREAM_END));
 	return 0;

@@ -27,6 +27,5 @@ int rs_stage_line(struct rs_stage *s, struct str line, struct err *e) MUST_CHECK
 int rs_stage_end(struct rs_stage *s, struct err *e) MUST_CHECK; /* all lines are in the bucket */
 void rs_stage_free(struct rs_stage *s); /* objects stay */
 
-int rs_temp_file(struct err *e) MUST_CHECK; /* a file without a name; -1 */
 
 #endif

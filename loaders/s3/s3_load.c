@@ -268,17 +268,6 @@ static struct s3_upload *new_upload(struct s3_dest *s, const char *key, bool csv
 	return s3_upload_new(s->s3, key, &o, e);
 }
 
-static int spill(struct s3_upload *up, struct err *e)
-{
-	static const char *const dirs[] = {"/var/tmp", "/tmp"};
-	struct err why = ERR_INIT;
-
-	for (size_t k = 0; k < ARRAY_LEN(dirs); k++)
-		if (s3_upload_spill(up, dirs[k], k ? &why : e) == 0)
-			return 0;
-	return -1;
-}
-
 /* The largest go, until half of what is allowed is left; small ones stay, they are not worth a file. */
 static int keep_bounded(struct s3_dest *s, struct err *e)
 {
@@ -297,7 +286,7 @@ static int keep_bounded(struct s3_dest *s, struct err *e)
 		if (!largest || s3_upload_held(largest) < SPILL_FROM)
 			return 0;
 		held -= s3_upload_held(largest);
-		if (spill(largest, e))
+		if (s3_upload_spill(largest, e))
 			return -1;
 	}
 	return 0;

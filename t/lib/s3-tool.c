@@ -40,7 +40,7 @@ static int upload(struct s3 *s, const char *key, size_t piece, const char *spill
 	while (!rc && (n = read(0, room, piece)) > 0) {
 		rc = s3_upload_write(u, room, (size_t)n, e);
 		if (!rc && spill && s3_upload_held(u) > (1u << 20))
-			rc = s3_upload_spill(u, spill, e);
+			rc = s3_upload_spill(u, e);
 	}
 	if (!rc)
 		rc = s3_upload_end(u, e);
