@@ -172,7 +172,7 @@ void pg_check(void *self, struct loader_check *c)
 	check_schema(c, p, &schema, &e);
 	if (!schema)
 		goto out;
-	table = pg_quoted(schema, own);
+	table = sql_table(schema, own);
 	for (size_t k = 0; k < ARRAY_LEN(steps); k++) {
 		struct buf sql = BUF_INIT;
 		struct str text = str_c(steps[k].sql);
@@ -199,7 +199,7 @@ out:
 int pg_sample(void *self, const char *schema, const char *table, unsigned max, json_t *columns, json_t *rows, struct err *e)
 {
 	struct postgres *p = self;
-	char *name = pg_table_name(p, table), *quoted = NULL, *sql = NULL;
+	char *name = dialect_named(&p->dialect, table), *quoted = NULL, *sql = NULL;
 	const char *real;
 	PGresult *r = NULL;
 	int rc = -1;
@@ -207,7 +207,7 @@ int pg_sample(void *self, const char *schema, const char *table, unsigned max, j
 	p->phase = "reading";
 	if (pg_schema_name(schema, &real, e))
 		goto out;
-	quoted = pg_quoted(real, name);
+	quoted = sql_table(real, name);
 	sql = xasprintf("SELECT * FROM %s LIMIT %u", quoted, max);
 	r = pg_query(&p->pg, sql, 0, NULL, e);
 	if (!r) {

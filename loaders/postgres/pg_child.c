@@ -42,7 +42,7 @@ void pg_children_begin(struct pg_load *l, const struct job *j, const struct layo
 		c->lo = &los->t[k + 1];
 		c->desc = &descs[k + 1];
 		c->fd = -1;
-		c->table = pg_quoted(*j->schema ? j->schema : "public", c->lo->table);
+		c->table = sql_table(*j->schema ? j->schema : "public", c->lo->table);
 		for (size_t i = 0; i < c->lo->n; i++) {
 			buf_adds(&c->names, i ? ", " : "");
 			sql_add_name(&c->names, c->lo->columns[i].name);

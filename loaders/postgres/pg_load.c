@@ -23,7 +23,7 @@ int pg_begin(void *self, const struct job *j, int64_t *active_version, struct er
 		"SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
 		" WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
 	struct postgres *p = self;
-	char *table = pg_table_name(p, j->table), *name = NULL, *sql = NULL;
+	char *table = dialect_named(&p->dialect, j->table), *name = NULL, *sql = NULL;
 	const char *params[] = {table}, *schema;
 	PGresult *r = NULL;
 	int rc = -1;
@@ -31,7 +31,7 @@ int pg_begin(void *self, const struct job *j, int64_t *active_version, struct er
 	p->phase = "waiting for the lock";
 	if (pg_schema_name(j->schema, &schema, e) || pg_exec(&p->pg, start, e))
 		goto out;
-	name = pg_quoted(schema, "_stitch_table");
+	name = sql_table(schema, "_stitch_table");
 	sql = xasprintf("SELECT active_version FROM %s WHERE table_name = $1 FOR UPDATE", name);
 	r = pg_query(&p->pg, sql, 1, params, e);
 	if (!r) {
@@ -57,7 +57,7 @@ out:
 
 static char *our_table(const struct job *j, const char *name)
 {
-	return pg_quoted(*j->schema ? j->schema : "public", name);
+	return sql_table(*j->schema ? j->schema : "public", name);
 }
 
 int pg_ledger_get(void *self, const struct job *j, const struct job_batch *b, struct ledger_row *out, struct err *e)
@@ -149,7 +149,7 @@ int pg_ledger_put(void *self, const struct job *j, const struct job_batch *b, co
 int pg_activate(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, int64_t version, struct err *e)
 {
 	struct postgres *p = self;
-	char *table = pg_table_name(p, j->table), *ours = our_table(j, "_stitch_table"), number[24], *sql = NULL;
+	char *table = dialect_named(&p->dialect, j->table), *ours = our_table(j, "_stitch_table"), number[24], *sql = NULL;
 	const char *params[] = {number, table};
 	PGresult *r = NULL;
 	int rc = -1;
@@ -178,7 +178,7 @@ out:
 int pg_reject(void *self, const struct job *j, const struct reject *r, struct err *e)
 {
 	struct postgres *p = self;
-	char *name = our_table(j, "_sdc_rejected"), *reason = str_dup(r->reason), *raw = str_dup(r->raw), *table = pg_table_name(p, j->table);
+	char *name = our_table(j, "_sdc_rejected"), *reason = str_dup(r->reason), *raw = str_dup(r->raw), *table = dialect_named(&p->dialect, j->table);
 	char *sql = xasprintf("INSERT INTO %s (_sdc_rejected_at, table_name, reason, record) VALUES (now(), $1, $2, $3)", name);
 	const char *params[] = {table, reason, raw};
 	PGresult *res = pg_query(&p->pg, sql, 3, params, e);

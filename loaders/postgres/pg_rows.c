@@ -104,7 +104,7 @@ int pg_rows_begin(void *self, const struct job *j, const struct layouts *los, co
 
 	pg_rows_free(l);
 	l->lo = lo;
-	l->table = pg_quoted(*j->schema ? j->schema : "public", lo->table);
+	l->table = sql_table(*j->schema ? j->schema : "public", lo->table);
 	pg_children_begin(l, j, los, descs);
 	l->winners = lo->n_keys && (los->n > 1 || j->dry_run);
 	l->staged = lo->n_keys > 0 || p->careful || !same_types(p, lo, desc);

@@ -32,22 +32,6 @@ int pg_schema_name(const char *schema, const char **out, struct err *e)
 	return 0;
 }
 
-char *pg_table_name(const struct postgres *p, const char *table)
-{
-	struct buf b = BUF_INIT;
-
-	dialect_name(&p->dialect, str_c(table), &b);
-	return buf_detach(&b, NULL);
-}
-
-char *pg_quoted(const char *schema, const char *table)
-{
-	struct buf b = BUF_INIT;
-
-	sql_add_table(&b, schema, table);
-	return buf_detach(&b, NULL);
-}
-
 const char *pg_type_name(const struct postgres *p, enum col_type type)
 {
 	switch (type) {
@@ -147,7 +131,7 @@ static int our_tables(struct pg *pg, const char *schema, bool *there, struct err
 
 static int table_row(struct postgres *p, const char *schema, const char *table, struct err *e)
 {
-	char *name = pg_quoted(schema, "_stitch_table"), *sql = xasprintf("INSERT INTO %s (table_name) VALUES ($1) ON CONFLICT DO NOTHING", name);
+	char *name = sql_table(schema, "_stitch_table"), *sql = xasprintf("INSERT INTO %s (table_name) VALUES ($1) ON CONFLICT DO NOTHING", name);
 	const char *params[] = {table};
 	PGresult *r = pg_query(&p->pg, sql, 1, params, e);
 
@@ -160,7 +144,7 @@ static int table_row(struct postgres *p, const char *schema, const char *table, 
 /* Has a load been here before? 1: no. */
 static int dry_prepare(struct postgres *p, const char *schema, const struct job *j, struct err *e)
 {
-	char *name = pg_quoted(schema, "_stitch_table"), *table = pg_table_name(p, j->table), *sql = xasprintf("SELECT 1 FROM %s WHERE table_name = $1", name);
+	char *name = sql_table(schema, "_stitch_table"), *table = dialect_named(&p->dialect, j->table), *sql = xasprintf("SELECT 1 FROM %s WHERE table_name = $1", name);
 	const char *params[] = {table};
 	PGresult *r = pg_query(&p->pg, sql, 1, params, e);
 	int rc = r ? PQntuples(r) == 0 : -1;
@@ -193,7 +177,7 @@ int pg_prepare(void *self, const struct job *j, struct err *e)
 		if (!there && tries > 2)
 			return err_set(e, ERR_TRANSIENT, "the tables _stitch_ledger, _stitch_table and _sdc_rejected of schema %s vanish as soon as they are made", schema);
 	}
-	table = pg_table_name(p, j->table);
+	table = dialect_named(&p->dialect, j->table);
 	rc = table_row(p, schema, table, e);
 	free(table);
 	return rc;
@@ -276,7 +260,7 @@ static int describe_keys(struct postgres *p, const char *oid, struct table_desc 
 /* Whose is it? Two tables of one source may have the same name here ("a!" and "a"): the first one has it. */
 static int describe_owner(struct postgres *p, const char *schema, const char *table, const struct job *j, struct table_desc *out, struct err *e)
 {
-	char *name = pg_quoted(schema, "_stitch_table");
+	char *name = sql_table(schema, "_stitch_table");
 	char *sql = xasprintf("SELECT source, coalesce(source_table, $2) FROM %s WHERE table_name = $1 AND source IS NOT NULL", name);
 	const char *params[] = {table, j->table};
 	PGresult *r = pg_query(&p->pg, sql, 2, params, e);
@@ -300,7 +284,7 @@ int pg_describe(void *self, const struct job *j, const char *table, struct table
 	char *oid = NULL;
 	const char *schema, *params[2];
 	PGresult *r = NULL;
-	char *root = pg_table_name(p, j->table);
+	char *root = dialect_named(&p->dialect, j->table);
 	bool is_root = strcmp(table, root) == 0;
 	int rc = -1;
 
@@ -411,7 +395,7 @@ int pg_subtables(void *self, const struct job *j, const char *table, struct name
 	if (pg_schema_name(j->schema, &schema, e))
 		return -1;
 	params[0] = schema;
-	name = pg_quoted(schema, "_stitch_table");
+	name = sql_table(schema, "_stitch_table");
 	sql = xasprintf("SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 			" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = '_sdc_level_0_id' AND NOT a.attisdropped JOIN %s t ON t.table_name = c.relname"
 			" WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND pg_catalog.starts_with(c.relname::text, $2 || '__') AND t.source = $3 AND t.source_table = $4"

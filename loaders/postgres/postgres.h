@@ -66,10 +66,6 @@ struct postgres {
 
 /* The schema of a job: its own, or "public" for "". -1: ERR_CONFIG, a name that PostgreSQL keeps for itself or that is too long. */
 int pg_schema_name(const char *schema, const char **out, struct err *e) MUST_CHECK;
-/* The job's table as the destination has it, malloc'ed. */
-char *pg_table_name(const struct postgres *p, const char *table) MUST_CHECK;
-/* Schema and table of a query text, quoted: caller frees. */
-char *pg_quoted(const char *schema, const char *table) MUST_CHECK;
 const char *pg_type_name(const struct postgres *p, enum col_type type);
 
 /* pg_schema.c */

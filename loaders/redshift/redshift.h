@@ -87,8 +87,6 @@ int rs_s3_failed(const struct redshift *r, struct err *e); /* e is from s3.h: wh
 /* rs_schema.c */
 /* The schema of a job as it is named here: caller frees. NULL: ERR_CONFIG. */
 char *rs_schema_name(const char *schema, struct err *e) MUST_CHECK;
-char *rs_table_name(const struct redshift *r, const char *table) MUST_CHECK;
-char *rs_quoted(const char *schema, const char *table) MUST_CHECK;
 const char *rs_number_type(const struct redshift *r, const struct column *c);
 int rs_prepare(void *self, const struct job *j, struct err *e);
 int rs_subtables(void *self, const struct job *j, const char *table, struct names *out, struct err *e);

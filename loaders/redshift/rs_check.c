@@ -264,7 +264,7 @@ void rs_check(void *self, struct loader_check *c)
 	r->phase = "checking";
 	check_right(c, "connect", true, r->server);
 	if (find_schema(&k, &e) == 0) {
-		k.table = rs_quoted(k.schema, own);
+		k.table = sql_table(k.schema, own);
 		check_tables(&k);
 	}
 	check_bucket(&k);
@@ -277,14 +277,14 @@ void rs_check(void *self, struct loader_check *c)
 int rs_sample(void *self, const char *schema, const char *table, unsigned max, json_t *columns, json_t *rows, struct err *e)
 {
 	struct redshift *r = self;
-	char *name = rs_table_name(r, table), *real = rs_schema_name(schema, e), *quoted = NULL, *sql = NULL;
+	char *name = dialect_named(&r->dialect, table), *real = rs_schema_name(schema, e), *quoted = NULL, *sql = NULL;
 	PGresult *res = NULL;
 	int rc = -1;
 
 	r->phase = "reading";
 	if (!real)
 		goto out;
-	quoted = rs_quoted(real, name);
+	quoted = sql_table(real, name);
 	sql = xasprintf("SELECT * FROM %s LIMIT %u", quoted, max);
 	res = pg_query(&r->pg, sql, 0, NULL, e);
 	if (!res) {

@@ -30,7 +30,7 @@ static const char *setting(const struct redshift *r, const char *name)
 /* PREFIX/stitch-stage/HASH/: of one table of one database. */
 static char *folder_of(const struct redshift *r, const struct job *j)
 {
-	char *table = rs_table_name(r, j->table), *all, *folder;
+	char *table = dialect_named(&r->dialect, j->table), *all, *folder;
 
 	all = xasprintf("%s %s %s %s %s", setting(r, "host"), setting(r, "port"), setting(r, "dbname"), j->schema, table);
 	folder = xasprintf("%s" FOLDER "%016" PRIx64 "/", r->prefix, str_hash(str_c(all)));

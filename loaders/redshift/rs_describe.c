@@ -4,6 +4,7 @@
  */
 #include "loaders/redshift/redshift.h"
 
+#include "loaders/sql/sql_text.h"
 #include "xalloc.h"
 
 void rs_forget_tables(struct redshift *r)
@@ -112,7 +113,7 @@ static void read_keys(const char *text, struct table_desc *out)
 /* Whose is it? Two tables of one source may have the same name here ("a!" and "a"): the first one has it. */
 static int describe_owner(struct redshift *r, const char *schema, const char *table, const struct job *j, struct table_desc *out, struct err *e)
 {
-	char *name = rs_quoted(schema, "_stitch_table");
+	char *name = sql_table(schema, "_stitch_table");
 	char *sql = xasprintf("SELECT source, source_table, key_columns FROM %s WHERE table_name = $1 AND source IS NOT NULL", name);
 	const char *params[] = {table};
 	PGresult *res = pg_query(&r->pg, sql, 1, params, e);

@@ -31,7 +31,7 @@ void rs_load_forget(struct redshift *r)
 
 static char *our_table(const struct job *j, const char *name, struct err *e)
 {
-	char *schema = rs_schema_name(j->schema, e), *quoted = schema ? rs_quoted(schema, name) : NULL;
+	char *schema = rs_schema_name(j->schema, e), *quoted = schema ? sql_table(schema, name) : NULL;
 
 	free(schema);
 	return quoted;
@@ -39,7 +39,7 @@ static char *our_table(const struct job *j, const char *name, struct err *e)
 
 static int read_active(struct redshift *r, const struct job *j, int64_t *active_version, struct err *e)
 {
-	char *table = rs_table_name(r, j->table), *name = our_table(j, "_stitch_table", e), *sql;
+	char *table = dialect_named(&r->dialect, j->table), *name = our_table(j, "_stitch_table", e), *sql;
 	const char *params[] = {table};
 	PGresult *res = NULL;
 	int rc = -1;
@@ -229,7 +229,7 @@ int rs_ledger_put(void *self, const struct job *j, const struct job_batch *b, co
 int rs_activate(void *self, const struct job *j, const struct layouts *los, const struct table_desc *descs, int64_t version, struct err *e)
 {
 	struct redshift *r = self;
-	char *schema = rs_schema_name(j->schema, e), *name = rs_table_name(r, j->table), *ours = NULL, number[24], *sql = NULL;
+	char *schema = rs_schema_name(j->schema, e), *name = dialect_named(&r->dialect, j->table), *ours = NULL, number[24], *sql = NULL;
 	const char *params[] = {number, name};
 	PGresult *res = NULL;
 	int rc = -1;
@@ -239,14 +239,14 @@ int rs_activate(void *self, const struct job *j, const struct layouts *los, cons
 	if (!schema)
 		goto out;
 	for (size_t k = 0; k < los->n; k++) {
-		char *table = rs_quoted(schema, los->t[k].table);
+		char *table = sql_table(schema, los->t[k].table);
 		int failed = descs[k].exists && pg_execf(&r->pg, e, "DELETE FROM %s WHERE coalesce(_sdc_table_version, 0) < %s", table, number);
 
 		free(table);
 		if (failed)
 			goto out;
 	}
-	ours = rs_quoted(schema, "_stitch_table");
+	ours = sql_table(schema, "_stitch_table");
 	sql = xasprintf("UPDATE %s SET active_version = $1 WHERE table_name = $2", ours);
 	res = pg_query(&r->pg, sql, 2, params, e);
 	rc = res ? 0 : -1;
@@ -261,7 +261,7 @@ out:
 
 static int flush_rejected(struct redshift *r, const struct job *j, struct err *e)
 {
-	char *name = our_table(j, "_sdc_rejected", e), *table = rs_table_name(r, j->table);
+	char *name = our_table(j, "_sdc_rejected", e), *table = dialect_named(&r->dialect, j->table);
 	const char **params = xcalloc(2 * r->n_rejected + 1, sizeof(*params)), *p = buf_cstr(&r->rejected);
 	struct buf sql = BUF_INIT;
 	PGresult *res = NULL;

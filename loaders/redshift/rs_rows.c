@@ -61,7 +61,7 @@ int rs_rows_begin(void *self, const struct job *j, const struct layouts *los, co
 		char *stem = rs_staged_stem(r, j, k);
 
 		p->lo = &los->t[k];
-		p->table = rs_quoted(l->schema, p->lo->table);
+		p->table = sql_table(l->schema, p->lo->table);
 		p->needs = xcalloc(p->lo->n + 1, sizeof(*p->needs));
 		rs_stage_init(&p->stage, r->s3, stem);
 		free(stem);

@@ -50,22 +50,6 @@ char *rs_schema_name(const char *schema, struct err *e)
 	return NULL;
 }
 
-char *rs_table_name(const struct redshift *r, const char *table)
-{
-	struct buf b = BUF_INIT;
-
-	dialect_name(&r->dialect, str_c(table), &b);
-	return buf_detach(&b, NULL);
-}
-
-char *rs_quoted(const char *schema, const char *table)
-{
-	struct buf b = BUF_INIT;
-
-	sql_add_table(&b, schema, table);
-	return buf_detach(&b, NULL);
-}
-
 const char *rs_number_type(const struct redshift *r, const struct column *c)
 {
 	bool big = c->seen & (1u << SEEN_BIGNUM);
@@ -206,7 +190,7 @@ static int make_our_tables(struct pg *pg, const char *schema, struct err *e)
 /* The job's row of _stitch_table. Two loaders that make it at once may make two, which does no harm: the greatest version counts, both are changed. */
 static int table_row(struct redshift *r, const char *schema, const char *table, struct err *e)
 {
-	char *ours = rs_quoted(schema, "_stitch_table"), *sql = xasprintf("SELECT count(*) FROM %s WHERE table_name = $1", ours);
+	char *ours = sql_table(schema, "_stitch_table"), *sql = xasprintf("SELECT count(*) FROM %s WHERE table_name = $1", ours);
 	const char *params[] = {table};
 	int64_t n;
 	int rc = ask_number(&r->pg, sql, 1, params, &n, e);
@@ -235,14 +219,14 @@ static int find_lock(struct redshift *r, const char *schema, const char *table, 
 			       " AND c.relname = $2 AND c.relkind IN ('r', 'p')", 2, params, &n, e))
 		return -1;
 	free(r->lock);
-	r->lock = rs_quoted(schema, n ? table : "_stitch_table");
+	r->lock = sql_table(schema, n ? table : "_stitch_table");
 	return 0;
 }
 
 int rs_prepare(void *self, const struct job *j, struct err *e)
 {
 	struct redshift *r = self;
-	char *schema = rs_schema_name(j->schema, e), *table = rs_table_name(r, j->table);
+	char *schema = rs_schema_name(j->schema, e), *table = dialect_named(&r->dialect, j->table);
 	bool there = false;
 	int rc = -1;
 
@@ -299,7 +283,7 @@ int rs_subtables(void *self, const struct job *j, const char *table, struct name
 		rc = 0;
 		goto out;
 	}
-	ours = rs_quoted(schema, "_stitch_table");
+	ours = sql_table(schema, "_stitch_table");
 	sql = xasprintf("SELECT DISTINCT table_name FROM %s WHERE source = $1 AND source_table = $2", ours);
 	noted = pg_query(&r->pg, sql, 2, params, e);
 	if (!noted)
@@ -378,7 +362,7 @@ void rs_ddl(void *self, const struct job *j, const struct layout *lo, const stru
 /* What the ledger says of a table that is gone is void: only this transaction makes it, so no load can be between the two. */
 static int note_table(struct redshift *r, const char *schema, const struct job *j, const struct layout *lo, struct err *e)
 {
-	char *ours = rs_quoted(schema, "_stitch_table"), *ledger = rs_quoted(schema, "_stitch_ledger"), *sql;
+	char *ours = sql_table(schema, "_stitch_table"), *ledger = sql_table(schema, "_stitch_ledger"), *sql;
 	struct buf keys = BUF_INIT;
 	const char *params[] = {lo->table, j->source, j->table, NULL}, *batches[] = {j->table};
 	PGresult *res = NULL;
@@ -427,7 +411,7 @@ static int create(struct redshift *r, const char *schema, const struct job *j, c
 	rc = end(&r->pg, pg_exec(&r->pg, buf_cstr(&sql), e) || note_table(r, schema, j, lo, e) ? -1 : 0, e);
 	if (!rc && lo->parent == NO_TABLE) {
 		free(r->lock);
-		r->lock = rs_quoted(schema, lo->table);
+		r->lock = sql_table(schema, lo->table);
 	}
 	buf_free(&keys);
 	buf_free(&sql);
@@ -489,7 +473,7 @@ int rs_change(void *self, const struct job *j, const struct layout *lo, const st
 	r->phase = "changing the table";
 	if (!schema)
 		return -1;
-	table = rs_quoted(schema, lo->table);
+	table = sql_table(schema, lo->table);
 	if (s->kind == STEP_WIDEN) {
 		rc = widen(r, table, s->column, e);
 		goto out;

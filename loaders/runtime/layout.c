@@ -51,7 +51,7 @@ void dialect_name(const struct dialect *d, struct str name, struct buf *out)
 	}
 }
 
-static char *canonical(const struct dialect *d, const char *name)
+char *dialect_named(const struct dialect *d, const char *name)
 {
 	struct buf b = BUF_INIT;
 
@@ -117,7 +117,7 @@ static size_t add_column(struct layout *lo, char *name, enum col_type type, bool
 
 static size_t add_ours(const struct dialect *d, struct layout *lo, const char *name, enum col_type type)
 {
-	return add_column(lo, canonical(d, name), type, false, true);
+	return add_column(lo, dialect_named(d, name), type, false, true);
 }
 
 /* Does anything with a value lie in it? */
@@ -382,19 +382,19 @@ static bool find_place(const struct maker *m, struct layout_field *f, char **col
 	char *name;
 
 	if (!p) {
-		*column = canonical(m->d, f->name);
+		*column = dialect_named(m->d, f->name);
 	} else if (is_element(f)) {
 		if (p->subtable == NO_TABLE)
 			return false;
 		f->table = p->subtable;
-		*column = canonical(m->d, "value");
+		*column = dialect_named(m->d, "value");
 		f->base = xstrdup("");
 		return true;
 	} else {
 		if (!p->flat_object || p->refused)
 			return false;
 		f->table = p->table;
-		name = canonical(m->d, f->name);
+		name = dialect_named(m->d, f->name);
 		*column = !*name ? xstrdup("") : *p->base ? xasprintf("%s__%s", p->base, name) : xstrdup(name);
 		free(name);
 	}
@@ -410,7 +410,7 @@ static void add_subtable(struct maker *m, struct layout_field *f)
 
 	if (!f->base || f->refused || nested_group(d, f, true) != G_NONE)
 		return;
-	value = canonical(d, "value");
+	value = dialect_named(d, "value");
 	name = xasprintf("%s__%s", m->los->t[f->table].table, *f->base ? f->base : value);
 	free(value);
 	f->flat_array = true;
@@ -491,7 +491,7 @@ static const struct column *rooted(const struct layouts *los, size_t k)
 
 static char *source_key_name(const struct dialect *d, const struct layouts *los, size_t k)
 {
-	char *ours = canonical(d, source_key), *name = xasprintf("%s%s", ours, rooted(los, k)->name);
+	char *ours = dialect_named(d, source_key), *name = xasprintf("%s%s", ours, rooted(los, k)->name);
 
 	free(ours);
 	return name;
@@ -510,7 +510,7 @@ static void fill_subtable(const struct maker *m, struct layout *lo)
 		} else {
 			char *id = xasprintf("_sdc_level_%zu_id", k - lo->n_source);
 
-			c->name = canonical(m->d, id);
+			c->name = dialect_named(m->d, id);
 			free(id);
 		}
 	}
@@ -703,7 +703,7 @@ void layouts_keep(struct layouts *los, bool **used, bool none)
 
 static char *table_name(const struct job *j, const struct dialect *d, struct err *e)
 {
-	char *table = canonical(d, j->table);
+	char *table = dialect_named(d, j->table);
 	struct str name = str_c(table);
 
 	/* ours live in the same schema */

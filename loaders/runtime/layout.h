@@ -128,5 +128,6 @@ void layouts_add_bare(struct layouts *los, const struct dialect *d, const char *
 void layouts_free(struct layouts *los);
 /* The name as the destination has it, appended. */
 void dialect_name(const struct dialect *d, struct str name, struct buf *out);
+char *dialect_named(const struct dialect *d, const char *name) MUST_CHECK; /* the same; the caller's */
 
 #endif

@@ -27,6 +27,14 @@ void sql_add_table(struct buf *out, const char *schema, const char *table)
 	sql_add_name(out, table);
 }
 
+char *sql_table(const char *schema, const char *table)
+{
+	struct buf b = BUF_INIT;
+
+	sql_add_table(&b, schema, table);
+	return buf_detach(&b, NULL);
+}
+
 void sql_add_text(struct buf *out, const char *text)
 {
 	quoted(out, text, '\'');

@@ -10,6 +10,7 @@
 
 void sql_add_name(struct buf *out, const char *name);
 void sql_add_table(struct buf *out, const char *schema, const char *table); /* "schema"."table" */
+char *sql_table(const char *schema, const char *table) MUST_CHECK; /* the same; the caller's */
 void sql_add_text(struct buf *out, const char *text);
 
 #endif

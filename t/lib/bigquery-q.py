@@ -2,7 +2,7 @@
 """An independent reader of BigQuery (or its double): bigquery-q.py KEY.json, then statements from stdin, each ended by NUL.
 
 Prints rows, values separated by |, NULL as empty text, times as YYYY-MM-DD HH:MM:SS.ffffff, nested values as JSON; then a line with U+0001. METHOD /PATH [JSON] is
-a request instead (GET, POST, PATCH, DELETE; the path after the project); its answer is printed as it is.
+a request instead (GET, POST, PATCH, DELETE; the path after the project); its answer is printed as it is. JSON SQL prints each row as an object, numbers as text.
 """
 import datetime, json, sys, time, urllib.error, urllib.parse, urllib.request
 import jwt
@@ -62,14 +62,23 @@ def text(v):
     return v.text if isinstance(v, Number) else str(v)
 
 
+def shown(v):
+    if isinstance(v, dict): return {k: shown(x) for k, x in v.items()}
+    if isinstance(v, list): return [shown(x) for x in v]
+    return v if v is None or isinstance(v, bool) else text(v)
+
+
 def answer(sql):
     parts = sql.split(None, 2)
+    whole = parts[0] == 'JSON'
+    if whole: sql = sql[len('JSON '):]
     if parts[0] in ('GET', 'POST', 'PATCH', 'DELETE') and parts[1].startswith('/'):
         return [call(parts[0], parts[1], parts[2].encode() if len(parts) > 2 else None)[1].decode()]
     st, b = call('POST', '/queries', json.dumps({'query': sql, 'useLegacySql': False, 'maxResults': 100000, 'formatOptions': {'useInt64Timestamp': True}}).encode())
     o = json.loads(b)
     if st != 200 or o.get('errors'): print(sql, b[:500], file=sys.stderr, flush=True)
     fields = o.get('schema', {}).get('fields', [])
+    if whole: return [json.dumps({f['name']: shown(plain(c['v'], f)) for c, f in zip(r['f'], fields)}) for r in o.get('rows', [])]
     return ['|'.join(text(plain(c['v'], f)) for c, f in zip(r['f'], fields)) for r in o.get('rows', [])]
 
 

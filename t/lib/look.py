@@ -42,7 +42,10 @@ def snowflake(port, schema):
     out = {}
     for row in ask("SELECT table_name AS N FROM \"DWH\".information_schema.tables WHERE table_schema = '%s'" % schema):
         name = list(row.values())[0]
-        out[name] = ask('SELECT * FROM "DWH"."%s"."%s"' % (schema, name))
+        rows = ask('SELECT * FROM "DWH"."%s"."%s"' % (schema, name))
+        # the stand-in shows a moment that is NULL as 1970
+        nulls = ask("SELECT %s FROM \"DWH\".\"%s\".\"%s\"" % (", ".join('"%s" IS NULL AS "%s"' % (c, c) for c in rows[0]), schema, name)) if rows else []
+        out[name] = [{c: None if n[c] else v for c, v in r.items()} for r, n in zip(rows, nulls)]
     # a moment as UTC; a decimal as its text
     return json.dumps(out, default=lambda v: v.astimezone(datetime.timezone.utc).isoformat() if isinstance(v, datetime.datetime) and v.tzinfo else str(v))
 
